@@ -86,7 +86,15 @@ export function trafficClass(table: MarkingTable, name: string | number): Traffi
 /** The row of a DSCP, or an unnamed best-effort row for a code point that the table does not know. */
 export function classOfDscp(table: MarkingTable, dscp: number): TrafficClass {
   const found = table.find((entry) => entry.dscp === dscp)
-  return found ?? { name: `dscp${dscp}`, phb: 'DF', dscp, pcp: 0, source: 'RFC 2474 section 3: unknown code point' }
+  return (
+    found ?? {
+      name: `dscp${dscp}`,
+      phb: 'DF',
+      dscp,
+      pcp: 0,
+      source: 'RFC 2474 section 3: unknown code point',
+    }
+  )
 }
 
 /** For each DSCP 0..63 the PCP that its frames must carry. */
@@ -106,7 +114,10 @@ export interface ClassOverride {
 }
 
 /** The table with rows changed or added. Two rows may not claim one DSCP: a frame would then have two right marks. */
-export function withOverrides(table: MarkingTable, overrides: Readonly<Record<string, ClassOverride>>): MarkingTable {
+export function withOverrides(
+  table: MarkingTable,
+  overrides: Readonly<Record<string, ClassOverride>>,
+): MarkingTable {
   const rows = [...table]
   for (const [name, change] of Object.entries(overrides)) {
     const at = rows.findIndex((entry) => entry.name.toLowerCase() === name.toLowerCase())

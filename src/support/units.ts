@@ -31,16 +31,24 @@ export function parsePercent(text: string): number {
 /** `3000 pages/s` -> pages per second. */
 export function parsePagesPerSecond(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*pages\/s$/.exec(text.trim())
-  if (!match) throw usageError(`'${text}' is not a dirty rate; write it like 3000 pages/s`, { code: 'bad-unit' })
+  if (!match)
+    throw usageError(`'${text}' is not a dirty rate; write it like 3000 pages/s`, { code: 'bad-unit' })
   return Number(match[1])
 }
 
-function quantity(text: string, units: Readonly<Record<string, number>>, what: string, example: string): number {
+function quantity(
+  text: string,
+  units: Readonly<Record<string, number>>,
+  what: string,
+  example: string,
+): number {
   const match = /^(\d+(?:\.\d+)?)\s*([A-Za-z]+)$/.exec(text.trim())
   const factor = match?.[2] === undefined ? undefined : units[match[2]]
   if (!match || factor === undefined) {
     const names = Object.keys(units).join(', ')
-    throw usageError(`'${text}' is not ${what}; write it like ${example} (units: ${names})`, { code: 'bad-unit' })
+    throw usageError(`'${text}' is not ${what}; write it like ${example} (units: ${names})`, {
+      code: 'bad-unit',
+    })
   }
   const value = Number(match[1]) * factor
   if (!Number.isSafeInteger(Math.round(value))) {
