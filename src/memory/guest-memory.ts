@@ -1,0 +1,47 @@
+/**
+ * A guest's memory as one version number a page, and the hypervisor's dirty log over it. The bytes of a page are
+ * not stored: `content.ts` makes them from page and version when they are sent or checked, so that a 64 GiB
+ * guest needs 64 MiB here.
+ */
+
+import { PageSet, type ReadonlyPageSet } from './page-set.js'
+
+export class GuestMemory {
+  readonly totalPages: number
+  readonly pageBytes: number
+  /** Version of each page, 0 at the start; a write adds 1 (modulo 2^32). */
+  readonly versions: Uint32Array
+  readonly #dirty: PageSet
+  #writes = 0
+
+  constructor(totalPages: number, pageBytes: number) {
+    this.totalPages = totalPages
+    this.pageBytes = pageBytes
+    this.versions = new Uint32Array(totalPages)
+    this.#dirty = new PageSet(totalPages)
+  }
+
+  /** The guest writes to a page: a new version, and a bit in the dirty log. */
+  write(page: number): void {
+    this.versions[page]!++
+    this.#dirty.add(page)
+    this.#writes++
+  }
+
+  /** Writes since the guest began, repeated ones counted each time. */
+  get writes(): number {
+    return this.#writes
+  }
+
+  /** The dirty log as it stands: a live view that clears nothing (Xen's PEEK). */
+  get dirty(): ReadonlyPageSet {
+    return this.#dirty
+  }
+
+  /** Reads and clears the dirty log (Xen's CLEAN): its pages are added to `into`. Returns how many there were. */
+  cleanDirty(into: PageSet): number {
+    const pages = this.#dirty.count
+    this.#dirty.drainInto(into)
+    return pages
+  }
+}

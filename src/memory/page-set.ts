@@ -1,0 +1,155 @@
+/** A set of page numbers as a bitmap, with its count kept up to date. Iteration is in ascending page order and in batches. */
+
+import { assert } from '../support/assert.js'
+
+export interface ReadonlyPageSet {
+  /** Pages that could be in the set: members are 0..capacity-1. */
+  readonly capacity: number
+  readonly count: number
+  has(page: number): boolean
+  /** The first member >= from, or -1. */
+  next(from: number): number
+  /** Writes members >= from into `out` in ascending order, as many as fit, and returns how many. */
+  fill(from: number, out: Uint32Array): number
+  clone(): PageSet
+  /** The bitmap, 32 pages a word, page p in bit p & 31 of word p >>> 5. Read only. */
+  readonly words: Uint32Array
+}
+
+export class PageSet implements ReadonlyPageSet {
+  readonly capacity: number
+  readonly words: Uint32Array
+  #count = 0
+
+  constructor(capacity: number) {
+    assert(
+      Number.isInteger(capacity) && capacity >= 0 && capacity <= 2 ** 32,
+      'a page set holds up to 2^32 pages',
+    )
+    this.capacity = capacity
+    this.words = new Uint32Array(Math.ceil(capacity / 32))
+  }
+
+  /** All pages 0..capacity-1. */
+  static full(capacity: number): PageSet {
+    const set = new PageSet(capacity)
+    set.words.fill(0xffffffff)
+    const spare = set.words.length * 32 - capacity
+    if (spare > 0) set.words[set.words.length - 1] = 0xffffffff >>> spare
+    set.#count = capacity
+    return set
+  }
+
+  static of(capacity: number, pages: Iterable<number>): PageSet {
+    const set = new PageSet(capacity)
+    for (const page of pages) set.add(page)
+    return set
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  has(page: number): boolean {
+    return ((this.words[page >>> 5]! >>> (page & 31)) & 1) === 1
+  }
+
+  add(page: number): void {
+    const word = this.words[page >>> 5]!
+    const bit = 1 << (page & 31)
+    if ((word & bit) === 0) {
+      this.words[page >>> 5] = word | bit
+      this.#count++
+    }
+  }
+
+  delete(page: number): void {
+    const word = this.words[page >>> 5]!
+    const bit = 1 << (page & 31)
+    if ((word & bit) !== 0) {
+      this.words[page >>> 5] = word & ~bit
+      this.#count--
+    }
+  }
+
+  clear(): void {
+    this.words.fill(0)
+    this.#count = 0
+  }
+
+  addAll(other: ReadonlyPageSet): void {
+    this.#combine(other, (mine, theirs) => mine | theirs)
+  }
+
+  deleteAll(other: ReadonlyPageSet): void {
+    this.#combine(other, (mine, theirs) => mine & ~theirs)
+  }
+
+  retainAll(other: ReadonlyPageSet): void {
+    this.#combine(other, (mine, theirs) => mine & theirs)
+  }
+
+  /** Moves every member into `target` and leaves this set empty: read and clear in one step. */
+  drainInto(target: PageSet): void {
+    target.addAll(this)
+    this.clear()
+  }
+
+  clone(): PageSet {
+    const copy = new PageSet(this.capacity)
+    copy.words.set(this.words)
+    copy.#count = this.#count
+    return copy
+  }
+
+  next(from: number): number {
+    if (from >= this.capacity) return -1
+    let index = from >>> 5
+    let word = this.words[index]! & (0xffffffff << (from & 31))
+    while (word === 0) {
+      if (++index >= this.words.length) return -1
+      word = this.words[index]!
+    }
+    return index * 32 + lowestBit(word)
+  }
+
+  fill(from: number, out: Uint32Array): number {
+    if (from >= this.capacity) return 0
+    let written = 0
+    let index = from >>> 5
+    let word = this.words[index]! & (0xffffffff << (from & 31))
+    for (;;) {
+      while (word !== 0) {
+        if (written === out.length) return written
+        out[written++] = index * 32 + lowestBit(word)
+        word &= word - 1
+      }
+      if (++index >= this.words.length) return written
+      word = this.words[index]!
+    }
+  }
+
+  #combine(other: ReadonlyPageSet, join: (mine: number, theirs: number) => number): void {
+    assert(other.capacity === this.capacity, 'page sets of one guest have one capacity')
+    const mine = this.words
+    const theirs = other.words
+    let count = 0
+    for (let i = 0; i < mine.length; i++) {
+      const word = join(mine[i]!, theirs[i]!)
+      mine[i] = word
+      count += popCount(word)
+    }
+    this.#count = count
+  }
+}
+
+function lowestBit(word: number): number {
+  return 31 - Math.clz32(word & -word)
+}
+
+/** Set bits of a 32-bit word (the parallel sum of Hacker's Delight, section 5-1). */
+function popCount(word: number): number {
+  let n = word - ((word >>> 1) & 0x55555555)
+  n = (n & 0x33333333) + ((n >>> 2) & 0x33333333)
+  return Math.imul((n + (n >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24
+}

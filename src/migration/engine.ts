@@ -1,0 +1,367 @@
+/**
+ * Carries a strategy's intents out on a testbed. It owns the order of phases, the unsent set, the rounds, the
+ * metrics, the journal and the promises between them; only the world differs between testbeds.
+ */
+
+import { PageSet, type ReadonlyPageSet } from '../memory/page-set.js'
+import { assert, unreachable } from '../support/assert.js'
+import type { Journal } from './journal.js'
+import { bitsPerSecond, type MigrationRecord, type Outcome, type Round } from './metrics.js'
+import type { CopyOutcome, Intent, Lane, Strategy, View } from './strategy.js'
+import type { HandoverResult, Testbed } from './testbed.js'
+
+export interface MigrationLimits {
+  /** Longest migration before it is aborted, in nanoseconds since its beginning. */
+  readonly maxTotalNs: number
+}
+
+/** A strategy that asks for more intents than this does not end; the largest known one needs some thousands. */
+const maxIntents = 1_000_000
+
+/** Runs one migration to its end: completed, aborted or cancelled. A failing world throws; the caller aborts. */
+export async function migrate(
+  strategy: Strategy,
+  testbed: Testbed,
+  limits: MigrationLimits,
+  journal: Journal,
+  beganNs = testbed.nowNs(),
+): Promise<MigrationRecord> {
+  const engine = new Engine(strategy.info.name, testbed, limits, journal, beganNs)
+  const decisions = strategy.decide(engine.view())
+  let view: View | undefined
+  for (let intents = 0; ; intents++) {
+    assert(intents < maxIntents, `${strategy.info.name} ends within ${maxIntents} intents`)
+    const next = view === undefined ? decisions.next() : decisions.next(view)
+    if (next.done) break
+    await engine.carryOut(next.value)
+    if (engine.ended) break
+    view = engine.view()
+  }
+  return engine.finish()
+}
+
+type Phase = View['phase']
+
+class Engine {
+  readonly #name: string
+  readonly #testbed: Testbed
+  readonly #journal: Journal
+  readonly #beganNs: number
+  readonly #deadlineNs: number
+
+  readonly #unsent: PageSet
+  readonly #everSent: PageSet
+  readonly #sent: PageSet
+  readonly #skipped: PageSet
+  #phase: Phase = 'running'
+  #round = 0
+  #lastCopy: CopyOutcome = { sentPages: 0, skippedPages: 0, durationNs: 0, goodputBps: 0 }
+
+  readonly #rounds: Round[] = []
+  #open: { startNs: number; sent: number; skipped: number; bytes: number; payload: number }
+  #sentPages = 0
+  #zeroPages = 0
+  #payloadBytes = 0
+  #messageBytes = 0
+  #copyNs = 0
+  #throttleMax = 0
+  #suspendedNs = 0
+  #finalCopyDoneNs = 0
+  #handover: HandoverResult | undefined
+  #outcome: Outcome | undefined
+  #reason: string | undefined
+  #endedNs = 0
+
+  constructor(name: string, testbed: Testbed, limits: MigrationLimits, journal: Journal, beganNs: number) {
+    this.#name = name
+    this.#testbed = testbed
+    this.#journal = journal
+    this.#beganNs = beganNs
+    this.#deadlineNs = beganNs + limits.maxTotalNs
+    this.#unsent = PageSet.full(testbed.totalPages)
+    this.#everSent = new PageSet(testbed.totalPages)
+    this.#sent = new PageSet(testbed.totalPages)
+    this.#skipped = new PageSet(testbed.totalPages)
+    this.#open = { startNs: this.#sinceBegin(), sent: 0, skipped: 0, bytes: 0, payload: 0 }
+    journal.record({ at_ns: 0, event: 'begin', strategy: name, pages_total: testbed.totalPages })
+  }
+
+  get ended(): boolean {
+    return this.#outcome !== undefined
+  }
+
+  view(): View {
+    const testbed = this.#testbed
+    // Snapshots: a strategy may keep a view, and the sets behind it go on changing.
+    const redirtied = testbed.peekDirty().clone()
+    const view: View = {
+      nowNs: this.#sinceBegin(),
+      phase: this.#phase,
+      round: this.#round,
+      totalPages: testbed.totalPages,
+      pageBytes: testbed.pageBytes,
+      unsent: this.#unsent.clone(),
+      redirtied,
+      lastCopy: this.#lastCopy,
+      sentPages: this.#sentPages,
+    }
+    this.#journal.record({
+      at_ns: view.nowNs,
+      event: 'view',
+      phase: view.phase,
+      round: view.round,
+      unsent_pages: view.unsent.count,
+      redirtied_pages: redirtied.count,
+      sent_pages: view.sentPages,
+      last_copy_goodput_mbps: view.lastCopy.goodputBps / 1e6,
+    })
+    return view
+  }
+
+  async carryOut(intent: Intent): Promise<void> {
+    assert(!this.ended, 'no intent after the end')
+    if (this.#mustStop()) return this.#stop()
+    this.#note(intent)
+    switch (intent.do) {
+      case 'copy':
+        return this.#copy(intent)
+      case 'syncDirty':
+        return this.#syncDirty()
+      case 'throttle':
+        this.#throttleMax = Math.max(this.#throttleMax, intent.withhold)
+        return this.#testbed.throttle(intent.withhold)
+      case 'wait':
+        return this.#testbed.wait(Math.min(intent.forNs, this.#deadlineNs - this.#testbed.nowNs()))
+      case 'suspend':
+        return this.#suspend()
+      case 'handover':
+        return this.#handOver(intent.via)
+      case 'abort':
+        return this.#abort('aborted', intent.reason)
+      default:
+        return unreachable(intent)
+    }
+  }
+
+  /** Checks what every migration owes at its end, and adds up. */
+  finish(): MigrationRecord {
+    if (!this.ended) {
+      assert(this.#phase === 'postcopy', `${this.#name} hands over or aborts before it ends`)
+      assert(this.#unsent.count === 0, `${this.#name} leaves no page unsent`)
+      this.#end('completed')
+    }
+    const downtime = this.#downtime()
+    return {
+      strategy: this.#name,
+      outcome: this.#outcome!,
+      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
+      totalNs: this.#endedNs - this.#beganNs,
+      ...downtime,
+      rounds: this.#rounds,
+      pagesTotal: this.#testbed.totalPages,
+      pagesSent: this.#sentPages,
+      pagesZero: this.#zeroPages,
+      pagesUnique: this.#everSent.count,
+      payloadBytes: this.#payloadBytes,
+      messageBytes: this.#messageBytes,
+      goodputBps: bitsPerSecond(this.#payloadBytes, this.#copyNs),
+      guestStallNs: this.#testbed.guestStallNs,
+      guestThrottleMax: this.#throttleMax,
+    }
+  }
+
+  async #copy(intent: Extract<Intent, { do: 'copy' }>): Promise<void> {
+    const testbed = this.#testbed
+    const startNs = testbed.nowNs()
+    const untilNs = intent.atMostNs === undefined ? this.#deadlineNs : startNs + intent.atMostNs
+    let left = intent.lanes
+    let sentPages = 0
+    let skippedPages = 0
+    let payloadBytes = 0
+    do {
+      this.#sent.clear()
+      this.#skipped.clear()
+      const result = await testbed.copy({
+        lanes: left,
+        feedUntilNs: Math.min(untilNs, this.#deadlineNs),
+        giveUpAtNs: this.#deadlineNs,
+        skipRedirtied: intent.skipRedirtied === true,
+        sent: this.#sent,
+        skipped: this.#skipped,
+      })
+      sentPages += this.#sent.count
+      skippedPages += this.#skipped.count
+      payloadBytes += result.payloadBytes
+      this.#account(result.zeroPages, result.payloadBytes, result.messageBytes)
+      left = remaining(left, this.#sent, this.#skipped)
+    } while (left.length > 0 && testbed.nowNs() < untilNs && !this.#mustStop())
+
+    const durationNs = testbed.nowNs() - startNs
+    this.#copyNs += durationNs
+    this.#open.skipped += skippedPages
+    this.#lastCopy = {
+      sentPages,
+      skippedPages,
+      durationNs,
+      goodputBps: bitsPerSecond(payloadBytes, durationNs),
+    }
+    if (left.length > 0 && this.#mustStop()) await this.#stop()
+  }
+
+  #account(zeroPages: number, payloadBytes: number, messageBytes: number): void {
+    const pages = this.#sent.count
+    this.#unsent.deleteAll(this.#sent)
+    this.#everSent.addAll(this.#sent)
+    this.#sentPages += pages
+    this.#zeroPages += zeroPages
+    this.#payloadBytes += payloadBytes
+    this.#messageBytes += messageBytes
+    this.#open.sent += pages
+    this.#open.bytes += messageBytes
+    this.#open.payload += payloadBytes
+  }
+
+  async #syncDirty(): Promise<void> {
+    assert(this.#phase === 'running', 'no syncDirty once the guest is suspended')
+    const dirtied = await this.#testbed.syncDirty(this.#unsent)
+    this.#round++
+    this.#closeRound(dirtied)
+  }
+
+  async #suspend(): Promise<void> {
+    assert(this.#phase === 'running', 'the guest is suspended once')
+    this.#suspendedNs = this.#testbed.nowNs()
+    const dirtied = await this.#testbed.suspend(this.#unsent)
+    this.#round++
+    this.#closeRound(dirtied)
+    this.#phase = 'suspended'
+  }
+
+  async #handOver(via: Extract<Intent, { do: 'handover' }>['via']): Promise<void> {
+    assert(this.#phase === 'suspended', 'handover needs a suspended guest, and happens once')
+    this.#finalCopyDoneNs = this.#testbed.nowNs()
+    const result = await this.#testbed.handover(via, this.#deadlineNs)
+    if (result === 'gave up') return this.#stop()
+    this.#handover = result
+    this.#messageBytes += result.messageBytes
+    this.#open.bytes += result.messageBytes
+    this.#closeRound(0)
+    this.#phase = 'postcopy'
+  }
+
+  #mustStop(): boolean {
+    return (
+      this.#phase !== 'postcopy' && (this.#testbed.cancelled || this.#testbed.nowNs() >= this.#deadlineNs)
+    )
+  }
+
+  #stop(): Promise<void> {
+    if (this.#testbed.cancelled) return this.#abort('cancelled', 'stopped by the user')
+    const limit = ((this.#deadlineNs - this.#beganNs) / 1e9).toFixed(1)
+    return this.#abort('aborted', `the migration did not end within max_total_time (${limit} s)`)
+  }
+
+  async #abort(outcome: 'aborted' | 'cancelled', reason: string): Promise<void> {
+    assert(this.#phase !== 'postcopy', 'a guest that runs at the destination cannot go back')
+    await this.#testbed.abort(reason)
+    this.#reason = reason
+    this.#end(outcome)
+  }
+
+  #end(outcome: Outcome): void {
+    this.#endedNs = this.#testbed.nowNs()
+    if (this.#open.sent > 0 || outcome !== 'completed') this.#closeRound(0)
+    this.#outcome = outcome
+    this.#journal.record({
+      at_ns: this.#sinceBegin(),
+      event: 'end',
+      outcome,
+      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
+    })
+  }
+
+  #closeRound(pagesDirtied: number): void {
+    const now = this.#sinceBegin()
+    const open = this.#open
+    this.#rounds.push({
+      round: this.#rounds.length + 1,
+      phase: this.#phase,
+      startNs: open.startNs,
+      durationNs: now - open.startNs,
+      pagesSent: open.sent,
+      pagesSkipped: open.skipped,
+      pagesDirtied,
+      bytesSent: open.bytes,
+      payloadBytes: open.payload,
+    })
+    this.#open = { startNs: now, sent: 0, skipped: 0, bytes: 0, payload: 0 }
+  }
+
+  #downtime(): Pick<MigrationRecord, 'downtimeNs' | 'downtimeSplitNs'> {
+    const end = this.#handover
+    if (end === undefined) return {}
+    return {
+      downtimeNs: end.resumedNs - this.#suspendedNs,
+      downtimeSplitNs: {
+        finalCopy: this.#finalCopyDoneNs - this.#suspendedNs,
+        device: end.deviceDoneNs - this.#finalCopyDoneNs,
+        handover: end.resumedNs - end.deviceDoneNs,
+      },
+    }
+  }
+
+  #note(intent: Intent): void {
+    const base = { at_ns: this.#sinceBegin(), event: 'intent', do: intent.do, round: this.#round } as const
+    switch (intent.do) {
+      case 'copy':
+        this.#journal.record({
+          ...base,
+          pages: intent.lanes.reduce((sum, lane) => sum + pageCount(lane.pages), 0),
+          lanes: intent.lanes.map((lane) => lane.via),
+        })
+        break
+      case 'throttle':
+        this.#journal.record({ ...base, detail: intent.withhold })
+        break
+      case 'wait':
+        this.#journal.record({ ...base, detail: intent.forNs })
+        break
+      case 'abort':
+        this.#journal.record({ ...base, detail: intent.reason })
+        break
+      case 'handover':
+        this.#journal.record({ ...base, lanes: [intent.via] })
+        break
+      default:
+        this.#journal.record(base)
+    }
+  }
+
+  #sinceBegin(): number {
+    return this.#testbed.nowNs() - this.#beganNs
+  }
+}
+
+/** Pages of a lane, whether a set or a list. */
+export function pageCount(pages: ReadonlyPageSet | Uint32Array): number {
+  return pages instanceof Uint32Array ? pages.length : pages.count
+}
+
+/** What a copy that was cut short still owes: its lanes without the pages that were sent or skipped. */
+function remaining(lanes: readonly Lane[], sent: ReadonlyPageSet, skipped: ReadonlyPageSet): Lane[] {
+  return lanes
+    .map((lane) => ({ ...lane, pages: without(lane.pages, sent, skipped) }))
+    .filter((lane) => pageCount(lane.pages) > 0)
+}
+
+function without(
+  pages: ReadonlyPageSet | Uint32Array,
+  sent: ReadonlyPageSet,
+  skipped: ReadonlyPageSet,
+): ReadonlyPageSet | Uint32Array {
+  if (pages instanceof Uint32Array) return pages.filter((page) => !sent.has(page) && !skipped.has(page))
+  const left = pages.clone()
+  left.deleteAll(sent)
+  left.deleteAll(skipped)
+  return left
+}

@@ -1,0 +1,53 @@
+/** The metrics of one migration, each defined once. Times are nanoseconds since the migration began. */
+
+export type Outcome = 'completed' | 'aborted' | 'failed' | 'cancelled'
+
+/** One round: from a syncDirty (or the start) to the next one. The stop-and-copy phase is the last entry. */
+export interface Round {
+  readonly round: number
+  readonly phase: 'running' | 'suspended' | 'postcopy'
+  readonly startNs: number
+  readonly durationNs: number
+  /** Page messages that the destination confirmed. */
+  readonly pagesSent: number
+  /** Pages left out because the guest wrote to them again before their turn. */
+  readonly pagesSkipped: number
+  /** Pages that the sync at the end of the round found dirty. */
+  readonly pagesDirtied: number
+  /** Application bytes: page payload and message headers. */
+  readonly bytesSent: number
+  readonly payloadBytes: number
+}
+
+export interface MigrationRecord {
+  readonly strategy: string
+  readonly outcome: Outcome
+  readonly reason?: string
+  /** Start of the migration to source released (or to the abort). */
+  readonly totalNs: number
+  /** Guest suspended at the source to guest running at the destination; absent without a handover. */
+  readonly downtimeNs?: number
+  readonly downtimeSplitNs?: {
+    readonly finalCopy: number
+    readonly device: number
+    readonly handover: number
+  }
+  readonly rounds: readonly Round[]
+  readonly pagesTotal: number
+  /** Page messages confirmed, repeats counted each time, zero pages included. */
+  readonly pagesSent: number
+  readonly pagesZero: number
+  /** Different pages sent at least once. */
+  readonly pagesUnique: number
+  readonly payloadBytes: number
+  readonly messageBytes: number
+  /** Page payload bits per second over the time in which copies were in progress. */
+  readonly goodputBps: number
+  readonly guestStallNs: number
+  readonly guestThrottleMax: number
+}
+
+/** Bits per second; 0 when no time passed. */
+export function bitsPerSecond(bytes: number, durationNs: number): number {
+  return durationNs > 0 ? (bytes * 8 * 1e9) / durationNs : 0
+}

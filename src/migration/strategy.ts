@@ -1,0 +1,102 @@
+/** The contract between a strategy and the engine: types only, no I/O, no clock, no randomness. */
+
+import type { ReadonlyPageSet } from '../memory/page-set.js'
+
+/**
+ * A lane is a TCP connection of its own, open from the start, whose traffic class the scenario gives
+ * (`migration.marking`). Changing the mark of a connection in mid-life reorders its packets (RFC 7657
+ * section 5.1), so "set priority" is "choose the lane".
+ */
+export type LaneName = 'bulk' | 'final'
+
+/** Pages to send on one lane: a set goes in ascending page order, a list in its own order (no page twice). */
+export interface Lane {
+  readonly pages: ReadonlyPageSet | Uint32Array
+  readonly via: LaneName
+  /** Upper bound of the sending rate in payload bits per second; none when absent. */
+  readonly rateLimitBps?: number
+}
+
+/** What a strategy may ask for. One intent is in progress at a time, and every intent ends. */
+export type Intent =
+  | {
+      readonly do: 'copy'
+      readonly lanes: readonly Lane[]
+      /** Cuts the copy short; without it the engine sees to it that every page is sent or skipped. */
+      readonly atMostNs?: number
+      /**
+       * Xen's rule: the dirty log is peeked before each batch of 1024 pages, and pages written again before their
+       * turn are skipped (they stay unsent). Xen 4.2.3 tools/libxc/xc_domain_save.c.
+       */
+      readonly skipRedirtied?: boolean
+    }
+  /** Reads and clears the dirty log into `unsent`: closes this round and opens the next. */
+  | { readonly do: 'syncDirty' }
+  /** Share of guest CPU time withheld from now on, 0..0.99. */
+  | { readonly do: 'throttle'; readonly withhold: number }
+  | { readonly do: 'wait'; readonly forNs: number }
+  /** Downtime starts. Implies a last syncDirty. */
+  | { readonly do: 'suspend' }
+  /** Device state, then the destination resumes the guest: downtime ends. */
+  | { readonly do: 'handover'; readonly via: LaneName }
+  /** Gives up: the guest runs on at the source. A result, not an error. */
+  | { readonly do: 'abort'; readonly reason: string }
+
+/** What a strategy may know: a snapshot taken when the previous intent ended. */
+export interface View {
+  /** Since the migration began; the only clock a strategy has. */
+  readonly nowNs: number
+  readonly phase: 'running' | 'suspended' | 'postcopy'
+  /** syncDirty calls so far (the one that `suspend` implies included). */
+  readonly round: number
+  readonly totalPages: number
+  readonly pageBytes: number
+  /** Newest known version not yet at the destination. */
+  readonly unsent: ReadonlyPageSet
+  /** Written since the last syncDirty: a peek that clears nothing. */
+  readonly redirtied: ReadonlyPageSet
+  /** What the last copy did; all zero before the first. */
+  readonly lastCopy: CopyOutcome
+  /** Pages in the migration so far, repeats counted each time. */
+  readonly sentPages: number
+}
+
+export interface CopyOutcome {
+  readonly sentPages: number
+  readonly skippedPages: number
+  readonly durationNs: number
+  /** Page payload that the destination confirmed, in bits per second; 0 when nothing was sent. */
+  readonly goodputBps: number
+}
+
+/** How a user sees one option. `unit` is what a scenario writes: `pages`, `ns` as a duration, `share`, `name`... */
+export interface OptionHelp {
+  readonly name: string
+  readonly unit: string
+  readonly default: string
+  readonly meaning: string
+}
+
+/** A scheme without its rule: what `schemes` prints and reports cite. */
+export interface SchemeInfo {
+  readonly name: string
+  /** Number in the literature table (ARCHITECTURE.md). */
+  readonly number: number
+  readonly title: string
+  readonly source: string
+  /** `reconstruction`: the public record is too thin to transcribe; rules are ours and every report says so. */
+  readonly origin: 'published' | 'reconstruction'
+  readonly options: readonly OptionHelp[]
+}
+
+/** A scheme with its options bound: decides, never does. A generator satisfies the iterator. */
+export interface Strategy {
+  readonly info: SchemeInfo
+  decide(first: View): Iterator<Intent, void, View>
+}
+
+/** Binds the options that a scenario gives. Throws a usage error for an unknown option or value. */
+export interface StrategyFactory {
+  readonly info: SchemeInfo
+  create(options: Readonly<Record<string, unknown>>): Strategy
+}

@@ -1,0 +1,57 @@
+/** What the engine needs of a world: real agents in network namespaces, or a model in virtual time. Types only. */
+
+import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
+import type { Lane, LaneName } from './strategy.js'
+
+export interface CopyRequest {
+  readonly lanes: readonly Lane[]
+  /** No page leaves after this time of the testbed's clock. */
+  readonly feedUntilNs: number
+  /** Return by this time even when pages that left are not confirmed. >= feedUntilNs. */
+  readonly giveUpAtNs: number
+  readonly skipRedirtied: boolean
+  /** Receives the pages that the destination confirmed. */
+  readonly sent: PageSet
+  /** Receives the pages that were skipped because the guest wrote to them again before their turn. */
+  readonly skipped: PageSet
+}
+
+/** Bytes that a copy put on the wire's application layer: page payload, and everything with its headers. */
+export interface CopyResult {
+  readonly payloadBytes: number
+  readonly messageBytes: number
+  readonly zeroPages: number
+}
+
+export interface HandoverResult {
+  /** When the last byte of the device state was confirmed, on the testbed's clock. */
+  readonly deviceDoneNs: number
+  /** When the guest ran at the destination, on the testbed's clock. */
+  readonly resumedNs: number
+  readonly messageBytes: number
+}
+
+export interface Testbed {
+  readonly origin: 'measured' | 'predicted'
+  readonly totalPages: number
+  readonly pageBytes: number
+  /** Monotonic, in nanoseconds. */
+  nowNs(): number
+  /** Sends pages until all are sent or skipped, or a time limit cuts it short. Ends when sent pages are confirmed. */
+  copy(request: CopyRequest): Promise<CopyResult>
+  /** Reads and clears the dirty log into the set; returns how many pages it held. */
+  syncDirty(into: PageSet): Promise<number>
+  /** The dirty log at this moment. */
+  peekDirty(): ReadonlyPageSet
+  throttle(withhold: number): Promise<void>
+  wait(forNs: number): Promise<void>
+  /** Stops the guest and reads the dirty log a last time. */
+  suspend(into: PageSet): Promise<number>
+  handover(via: LaneName, giveUpAtNs: number): Promise<HandoverResult | 'gave up'>
+  /** Tells the destination to forget the guest, and lets it run on at the source. */
+  abort(reason: string): Promise<void>
+  /** True when somebody asked to stop: the engine then aborts with outcome `cancelled`. */
+  readonly cancelled: boolean
+  /** Guest running time lost to throttling so far, in nanoseconds. */
+  readonly guestStallNs: number
+}

@@ -1,0 +1,18 @@
+/** Every strategy, one line each: the list that scenarios, `schemes` and the conformance tests read. */
+
+import type { StrategyFactory } from '../migration/strategy.js'
+import { usageError } from '../support/errors.js'
+import { preCopy } from './pre-copy.js'
+import { stopAndCopy } from './stop-and-copy.js'
+
+export const strategies: readonly StrategyFactory[] = [stopAndCopy, preCopy]
+
+/** Finds a strategy by name. Throws a usage error that lists the known ones. */
+export function strategyNamed(name: string): StrategyFactory {
+  const found = strategies.find((factory) => factory.info.name === name)
+  if (found !== undefined) return found
+  throw usageError(`unknown strategy '${name}'`, {
+    code: 'unknown-strategy',
+    next: `Use one of ${strategies.map((factory) => factory.info.name).join(', ')}.`,
+  })
+}
