@@ -1,0 +1,132 @@
+/** What no schema can say: keys of a scenario that contradict each other, and limits that depend on other keys. */
+
+import { formatBytes } from '../support/units.js'
+import type { Scenario } from './scenario.js'
+import type { Problem } from './scenario-problems.js'
+import type { ScenarioDocument } from './scenario-schema.js'
+import type { KeyPath } from './scenario-text.js'
+
+const guestBytesMax = 64 * 2 ** 30
+const deviceStateBytesMax = 2 ** 30
+const pageBytesMin = 4 * 2 ** 10
+const pageBytesMax = 2 * 2 ** 20
+/** IPv4 20, UDP 8, and a sequence number and a time stamp of 8 bytes each in the payload. */
+const packetBytesMin = 44
+
+/** Every contradiction, empty when there is none. */
+export function contradictions(document: ScenarioDocument, scenario: Scenario): readonly Problem[] {
+  return [
+    ...linkProblems(document, scenario),
+    ...guestProblems(scenario),
+    ...workloadProblems(document, scenario),
+    ...migrationProblems(scenario),
+    ...document.cross_traffic.flatMap((_, i) => [...streamProblems(document, scenario, i)]),
+  ]
+}
+
+function* linkProblems({ link }: ScenarioDocument, scenario: Scenario): Iterable<Problem> {
+  if (scenario.link.rateBps === 0) yield problem('link.rate', 'it must be more than 0')
+  if (link.discipline === 'ets' && !link.weights) yield problem('link.discipline', 'ets needs link.weights')
+  if (link.discipline !== 'ets' && link.weights)
+    yield problem('link.weights', 'only discipline ets has weights')
+  if (link.jitter && !link.delay)
+    yield problem('link.jitter', 'jitter is the spread of link.delay, which is missing')
+  if (link.reorder && !link.delay)
+    yield problem('link.reorder', 'reordering needs link.delay, which is missing')
+  for (const [i, { trafficClass, weight }] of (scenario.link.weights ?? []).entries()) {
+    const twin = scenario.link.weights
+      ?.slice(0, i)
+      .find((other) => other.trafficClass.pcp === trafficClass.pcp && other.weight !== weight)
+    if (twin) {
+      const names = `${twin.trafficClass.name} and ${trafficClass.name}`
+      yield problem('link.weights', `${names} share PCP ${trafficClass.pcp}, so they cannot differ in weight`)
+    }
+  }
+}
+
+function* guestProblems({ guest }: Scenario): Iterable<Problem> {
+  const { pageBytes, memoryBytes } = guest
+  if (pageBytes < pageBytesMin || pageBytes > pageBytesMax || !Number.isInteger(Math.log2(pageBytes))) {
+    yield problem('guest.page_size', 'it must be a power of two from 4KiB to 2MiB')
+  } else if (memoryBytes === 0 || memoryBytes % pageBytes !== 0) {
+    yield problem(
+      'guest.memory',
+      `it must be a multiple of page_size (${formatBytes(pageBytes)}), and at least one page`,
+    )
+  }
+  if (memoryBytes > guestBytesMax) yield problem('guest.memory', 'it must be at most 64GiB')
+  if (guest.deviceStateBytes > deviceStateBytesMax)
+    yield problem('guest.device_state', 'it must be at most 1GiB')
+}
+
+function* workloadProblems(
+  { guest: { workload, content } }: ScenarioDocument,
+  { guest }: Scenario,
+): Iterable<Problem> {
+  const { kind } = workload
+  if (workload.dirty_rate !== undefined && workload.dirty_ratio !== undefined) {
+    yield problem('guest.workload.dirty_rate', 'give dirty_rate or dirty_ratio, not both')
+  }
+  for (const key of ['dirty_rate', 'dirty_ratio'] as const) {
+    if (workload[key] === undefined) continue
+    if (kind === 'idle')
+      yield problem(`guest.workload.${key}`, 'an idle guest writes nothing: leave this out')
+    if (kind === 'trace') yield problem(`guest.workload.${key}`, 'a trace has its own rate: leave this out')
+  }
+  if (guest.workload.workingSetPages > guest.totalPages) {
+    yield problem(
+      'guest.workload.working_set',
+      `it is more than guest.memory (${formatBytes(guest.memoryBytes)})`,
+    )
+  }
+  const belongs = [
+    ['working_set', ['cycle', 'iid', 'hot', 'nested', 'phase', 'scan']],
+    ['hot_share', ['hot', 'phase']],
+    ['period', ['phase']],
+    ['file', ['trace']],
+  ] as const
+  for (const [key, kinds] of belongs) {
+    const fits = kinds.some((one) => one === kind)
+    if (workload[key] !== undefined && !fits) {
+      yield problem(
+        `guest.workload.${key}`,
+        `only kind ${kinds.join(' or ')} has it; this workload is ${kind}`,
+      )
+    }
+  }
+  if (kind === 'phase' && !workload.period) yield problem('guest.workload', 'kind phase needs a period')
+  if (kind === 'trace' && !workload.file) yield problem('guest.workload', 'kind trace needs a file')
+  if ((content.kind === 'mix') !== (content.shares !== undefined)) {
+    yield problem('guest.content', 'kind mix and shares belong together')
+  }
+}
+
+function* migrationProblems({ migration }: Scenario): Iterable<Problem> {
+  if (migration.maxTotalNs === 0) yield problem('migration.max_total_time', 'it must be more than 0')
+  if (migration.laneBufferBytes === 0) yield problem('migration.lane_buffer', 'it must be more than 0')
+}
+
+function* streamProblems(document: ScenarioDocument, scenario: Scenario, index: number): Iterable<Problem> {
+  const written = document.cross_traffic[index]
+  const stream = scenario.crossTraffic[index]
+  if (!written || !stream) return
+  const here = (key: string, message: string): Problem => problem(['cross_traffic', index, key], message)
+  if (written.kind === 'udp-cbr' && !written.rate) yield here('kind', 'udp-cbr needs a rate')
+  else if ('rateBps' in stream && stream.rateBps === 0) yield here('rate', 'it must be more than 0')
+  if (written.kind === 'pcap' && !written.file) yield here('kind', 'pcap needs a file')
+  if (written.file && written.kind !== 'pcap') yield here('file', 'only kind pcap has a file')
+  if (written.packet_size && written.kind !== 'udp-cbr')
+    yield here('packet_size', 'only kind udp-cbr has packets of one size')
+  if (
+    stream.kind === 'udp-cbr' &&
+    (stream.packetBytes < packetBytesMin || stream.packetBytes > scenario.link.mtuBytes)
+  ) {
+    yield here('packet_size', `it must be from ${packetBytesMin}B to link.mtu (${scenario.link.mtuBytes}B)`)
+  }
+  if (stream.stopNs !== undefined && stream.stopNs <= stream.startNs)
+    yield here('stop', 'it must be after start')
+}
+
+function problem(path: string | KeyPath, message: string): Problem {
+  return { path: typeof path === 'string' ? path.split('.') : path, message, code: 'contradiction' }
+}

@@ -1,0 +1,346 @@
+/**
+ * A scenario: what to migrate, over which link, marked how, against what. From YAML to checked, converted, readonly
+ * data. It knows no strategy and no kernel; whether this box can carry the scenario out is for the lab to say.
+ */
+
+import {
+  bestEffortName,
+  defaultTable,
+  type MarkingTable,
+  type TrafficClass,
+  trafficClass,
+  withOverrides,
+} from '../marking/traffic-class.js'
+import { PagewireError, usageError } from '../support/errors.js'
+import {
+  parseBytes,
+  parseDurationNs,
+  parsePagesPerSecond,
+  parsePercent,
+  parseRateBps,
+} from '../support/units.js'
+import { contradictions } from './scenario-checks.js'
+import { checkedDocument, problemsError } from './scenario-problems.js'
+import type {
+  CrossTrafficDocument,
+  Dataplane,
+  Discipline,
+  LaneName,
+  PageRecipe,
+  ScenarioDocument,
+  WorkloadKind,
+} from './scenario-schema.js'
+import { type KeyPath, readScenarioText, type ScenarioText } from './scenario-text.js'
+
+export interface Scenario {
+  readonly name: string
+  /** 0..2^32-1, of everything random. */
+  readonly seed: number
+  readonly link: Link
+  readonly guest: Guest
+  readonly migration: Migration
+  readonly crossTraffic: readonly CrossTraffic[]
+  /** The marking table after the scenario's own rows. */
+  readonly marking: MarkingTable
+  readonly path: HostilePath
+  readonly capture: { readonly snaplenBytes: number }
+  readonly dataplane: Dataplane
+  /** The scenario as written, overrides applied, no defaults: for the result document. */
+  readonly given: unknown
+}
+
+/** The congested port. */
+export interface Link {
+  /** Bits of whole frames per second. */
+  readonly rateBps: number
+  readonly discipline: Discipline
+  /** Packets that each queue holds. */
+  readonly queuePackets: number
+  /** Largest IP packet. */
+  readonly mtuBytes: number
+  /** With `ets`: share of each class. */
+  readonly weights?: readonly { readonly trafficClass: TrafficClass; readonly weight: number }[]
+  readonly delayNs: number
+  readonly jitterNs: number
+  readonly lossRatio: number
+  readonly reorderRatio: number
+}
+
+export interface Guest {
+  readonly memoryBytes: number
+  readonly pageBytes: number
+  readonly totalPages: number
+  readonly deviceStateBytes: number
+  readonly workload: Workload
+  readonly content: Content
+}
+
+export interface Workload {
+  readonly kind: WorkloadKind
+  /** As written; absent where the scenario gives a rate. */
+  readonly dirtyRatio?: number
+  /** Page writes per second of guest time, from the rate or the ratio; 0 for an idle guest. */
+  readonly dirtyPagesPerSecond: number
+  /** Pages that `hot` and `phase` prefer; pages that the other kinds are confined to. */
+  readonly workingSetPages: number
+  /** Share of the writes that go to the working set, 0..1 (`hot` and `phase`). */
+  readonly hotShare: number
+  /** `phase`: how long a working set stays. */
+  readonly periodNs?: number
+  /** `trace`: the file to replay. */
+  readonly file?: string
+}
+
+export type Content =
+  | { readonly kind: PageRecipe }
+  | { readonly kind: 'mix'; readonly shares: Readonly<Partial<Record<PageRecipe, number>>> }
+
+export interface Migration {
+  readonly strategy: string
+  /** Checked and converted by the strategy. */
+  readonly options: Readonly<Record<string, unknown>>
+  readonly lanes: Readonly<Record<LaneName, TrafficClass>>
+  readonly maxTotalNs: number
+  readonly congestionControl: string
+  /** SO_SNDBUF of each lane; absent: the kernel tunes it. */
+  readonly laneBufferBytes?: number
+}
+
+interface Stream {
+  readonly flows: number
+  readonly trafficClass: TrafficClass
+  readonly from: 'neighbour' | 'source'
+  /** After the start of the migration. */
+  readonly startNs: number
+  /** After the start of the migration; absent: until it ends. */
+  readonly stopNs?: number
+}
+
+export type CrossTraffic =
+  /** Rate of all flows together, in bits of whole frames; size of the IP packet. */
+  | (Stream & { readonly kind: 'udp-cbr'; readonly rateBps: number; readonly packetBytes: number })
+  | (Stream & { readonly kind: 'tcp-bulk'; readonly rateBps?: number })
+  | (Stream & { readonly kind: 'pcap'; readonly file: string })
+
+export interface HostilePath {
+  readonly bleach: boolean
+  /** The PCP that every frame is rewritten to. */
+  readonly remarkPcp?: number
+  readonly strip: boolean
+  readonly policeBps?: number
+  readonly invert: boolean
+}
+
+/** Used where a scenario gives neither a dirty ratio nor a dirty rate. */
+const dirtyRatioDefault = 0.5
+
+/** Used where a scenario gives no working set; all of memory for the other kinds. */
+const workingSetDefault: Readonly<Partial<Record<WorkloadKind, string>>> = { hot: '10%', phase: '10%' }
+
+/** Used where a scenario gives no share of writes for the working set. */
+const hotShareDefault = 0.9
+
+/**
+ * Reads a scenario. `fileName` is for messages; `overrides` are `path=value` texts of `--set`, applied before any
+ * check. Throws a usage error (exit 2) that lists every problem as `file:line:column: path: sentence`.
+ */
+export function parseScenario(text: string, fileName: string, overrides: readonly string[] = []): Scenario {
+  const source = readScenarioText(text, fileName, overrides)
+  const document = checkedDocument(source)
+  const scenario = converted(document, source)
+  const problems = contradictions(document, scenario)
+  if (problems.length > 0) throw problemsError(source, problems)
+  return scenario
+}
+
+/** Bytes of each frame around the TCP payload: Ethernet 14 and tag 4 outside the MTU, IPv4 20, TCP 20, time stamps 12 inside it. */
+const frameBytes = { outsideMtu: 14 + 4, insideMtu: 20 + 20 + 12 } as const
+
+/** Bytes in front of each page on the wire. */
+const pageHeaderBytes = 16
+
+/**
+ * Pages per second that the idle link can carry: MTU-size TCP segments back to back at the link rate, each page with
+ * its header. A dirty ratio of 1 dirties exactly this many pages per second, so that pre-copy cannot converge.
+ */
+export function linkPageRate(link: Pick<Link, 'rateBps' | 'mtuBytes'>, pageBytes: number): number {
+  const payloadShare = (link.mtuBytes - frameBytes.insideMtu) / (link.mtuBytes + frameBytes.outsideMtu)
+  return ((link.rateBps / 8) * payloadShare) / (pageBytes + pageHeaderBytes)
+}
+
+type Place = <T>(path: KeyPath, convert: () => T) => T
+
+function converted(document: ScenarioDocument, source: ScenarioText): Scenario {
+  const place: Place = (path, convert) => {
+    try {
+      return convert()
+    } catch (error) {
+      if (!(error instanceof PagewireError)) throw error
+      throw usageError(`${source.placeOf(path).name}: ${path.join('.')}: ${error.message}`, {
+        code: error.code,
+        ...given('next', error.next),
+      })
+    }
+  }
+  const marking = place(['classes'], () => withOverrides(defaultTable, document.classes))
+  const classAt = (path: KeyPath, name: string | number): TrafficClass =>
+    place(path, () => trafficClass(marking, name))
+  const link = linkOf(document.link, place, classAt)
+  return {
+    name: document.name,
+    seed: document.seed,
+    link,
+    guest: guestOf(document.guest, link, place),
+    migration: migrationOf(document.migration, place, classAt),
+    crossTraffic: document.cross_traffic.map((stream, i) => streamOf(stream, i, link, place, classAt)),
+    marking,
+    path: {
+      bleach: document.path.bleach ?? false,
+      strip: document.path.strip ?? false,
+      invert: document.path.invert ?? false,
+      ...given('remarkPcp', document.path.remark),
+      ...given('policeBps', optional(document.path.police, ['path', 'police'], parseRateBps, place)),
+    },
+    capture: { snaplenBytes: document.capture.snaplen },
+    dataplane: document.dataplane,
+    given: source.value,
+  }
+}
+
+type ClassAt = (path: KeyPath, name: string | number) => TrafficClass
+
+function linkOf(link: ScenarioDocument['link'], place: Place, classAt: ClassAt): Link {
+  const durationNs = (key: 'delay' | 'jitter'): number =>
+    optional(link[key], ['link', key], parseDurationNs, place) ?? 0
+  const weights =
+    link.weights &&
+    Object.entries(link.weights).map(([name, weight]) => ({
+      trafficClass: classAt(['link', 'weights', name], name),
+      weight,
+    }))
+  return {
+    rateBps: place(['link', 'rate'], () => parseRateBps(link.rate)),
+    discipline: link.discipline,
+    queuePackets: link.queue,
+    mtuBytes: link.mtu,
+    ...given('weights', weights),
+    delayNs: durationNs('delay'),
+    jitterNs: durationNs('jitter'),
+    lossRatio: link.loss === undefined ? 0 : parsePercent(link.loss),
+    reorderRatio: link.reorder === undefined ? 0 : parsePercent(link.reorder),
+  }
+}
+
+function guestOf(guest: ScenarioDocument['guest'], link: Link, place: Place): Guest {
+  const bytes = (key: 'memory' | 'page_size' | 'device_state'): number =>
+    place(['guest', key], () => parseBytes(guest[key]))
+  const memoryBytes = bytes('memory')
+  const pageBytes = bytes('page_size')
+  const { kind, shares } = guest.content
+  return {
+    memoryBytes,
+    pageBytes,
+    totalPages: memoryBytes / pageBytes,
+    deviceStateBytes: bytes('device_state'),
+    workload: workloadOf(guest.workload, { memoryBytes, pageBytes }, link, place),
+    content: kind === 'mix' ? { kind, shares: shares ?? {} } : { kind },
+  }
+}
+
+function workloadOf(
+  workload: ScenarioDocument['guest']['workload'],
+  size: { readonly memoryBytes: number; readonly pageBytes: number },
+  link: Link,
+  place: Place,
+): Workload {
+  const at = ['guest', 'workload']
+  const idle = workload.kind === 'idle'
+  const dirtyRatio =
+    workload.dirty_ratio ?? (workload.dirty_rate === undefined && !idle ? dirtyRatioDefault : undefined)
+  const rate = optional(workload.dirty_rate, [...at, 'dirty_rate'], parsePagesPerSecond, place)
+  const workingSet = workload.working_set ?? workingSetDefault[workload.kind] ?? '100%'
+  const workingSetBytes = place([...at, 'working_set'], () =>
+    workingSet.endsWith('%') ? size.memoryBytes * parsePercent(workingSet) : parseBytes(workingSet),
+  )
+  return {
+    kind: workload.kind,
+    ...given('dirtyRatio', idle ? undefined : dirtyRatio),
+    dirtyPagesPerSecond: idle ? 0 : (rate ?? (dirtyRatio ?? 0) * linkPageRate(link, size.pageBytes)),
+    workingSetPages: Math.max(1, Math.round(workingSetBytes / size.pageBytes)),
+    hotShare: workload.hot_share === undefined ? hotShareDefault : parsePercent(workload.hot_share),
+    ...given('periodNs', optional(workload.period, [...at, 'period'], parseDurationNs, place)),
+    ...given('file', workload.file),
+  }
+}
+
+function migrationOf(migration: ScenarioDocument['migration'], place: Place, classAt: ClassAt): Migration {
+  const { marking } = migration
+  const lane = (name: LaneName, fallback: string | number): TrafficClass =>
+    classAt(['migration', 'marking', name], marking[name] ?? fallback)
+  const final = marking.final ?? marking.bulk
+  return {
+    strategy: migration.strategy,
+    options: migration.options,
+    lanes: {
+      bulk: lane('bulk', bestEffortName),
+      final: lane('final', final),
+      faults: lane('faults', final),
+      disk: lane('disk', marking.bulk),
+      log: lane('log', marking.bulk),
+    },
+    maxTotalNs: place(['migration', 'max_total_time'], () => parseDurationNs(migration.max_total_time)),
+    congestionControl: migration.congestion_control,
+    ...given(
+      'laneBufferBytes',
+      optional(migration.lane_buffer, ['migration', 'lane_buffer'], parseBytes, place),
+    ),
+  }
+}
+
+function streamOf(
+  stream: CrossTrafficDocument,
+  index: number,
+  link: Link,
+  place: Place,
+  classAt: ClassAt,
+): CrossTraffic {
+  const at = (key: string): KeyPath => ['cross_traffic', index, key]
+  const rateBps = optional(stream.rate, at('rate'), parseRateBps, place)
+  const packetBytes = optional(stream.packet_size, at('packet_size'), parseBytes, place)
+  const common: Stream = {
+    flows: stream.flows,
+    trafficClass: classAt(at('class'), stream.class),
+    from: stream.from,
+    startNs: place(at('start'), () => parseDurationNs(stream.start)),
+    ...given('stopNs', optional(stream.stop, at('stop'), parseDurationNs, place)),
+  }
+  switch (stream.kind) {
+    case 'udp-cbr':
+      return {
+        ...common,
+        kind: stream.kind,
+        rateBps: rateBps ?? 0,
+        packetBytes: packetBytes ?? link.mtuBytes,
+      }
+    case 'tcp-bulk':
+      return { ...common, kind: stream.kind, ...given('rateBps', rateBps) }
+    case 'pcap':
+      return { ...common, kind: stream.kind, file: stream.file ?? '' }
+  }
+}
+
+function optional<T>(
+  text: string | undefined,
+  path: KeyPath,
+  parse: (text: string) => T,
+  place: Place,
+): T | undefined {
+  return text === undefined ? undefined : place(path, () => parse(text))
+}
+
+/** `{ key: value }`, or nothing where there is no value: an absent key and `undefined` are not the same. */
+function given<K extends string, V>(key: K, value: V | undefined): { [key in K]?: V } {
+  const out: { [key in K]?: V } = {}
+  if (value !== undefined) out[key] = value
+  return out
+}
