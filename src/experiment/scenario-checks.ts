@@ -1,5 +1,11 @@
-/** What no schema can say: keys of a scenario that contradict each other, and limits that depend on other keys. */
+/**
+ * What no schema can say: keys of a scenario that contradict each other, limits that depend on other keys, and the
+ * options of the strategy, which only the strategy knows.
+ */
 
+import { closest } from 'fastest-levenshtein'
+import { strategies } from '../strategies/index.js'
+import { PagewireError } from '../support/errors.js'
 import { formatBytes } from '../support/units.js'
 import type { Scenario } from './scenario.js'
 import type { Problem } from './scenario-problems.js'
@@ -16,32 +22,17 @@ const packetBytesMin = 44
 /** Every contradiction, empty when there is none. */
 export function contradictions(document: ScenarioDocument, scenario: Scenario): readonly Problem[] {
   return [
-    ...linkProblems(document, scenario),
+    ...linkProblems(scenario),
     ...guestProblems(scenario),
     ...workloadProblems(document, scenario),
     ...migrationProblems(scenario),
+    ...strategyProblems(scenario),
     ...document.cross_traffic.flatMap((_, i) => [...streamProblems(document, scenario, i)]),
   ]
 }
 
-function* linkProblems({ link }: ScenarioDocument, scenario: Scenario): Iterable<Problem> {
-  if (scenario.link.rateBps === 0) yield problem('link.rate', 'it must be more than 0')
-  if (link.discipline === 'ets' && !link.weights) yield problem('link.discipline', 'ets needs link.weights')
-  if (link.discipline !== 'ets' && link.weights)
-    yield problem('link.weights', 'only discipline ets has weights')
-  if (link.jitter && !link.delay)
-    yield problem('link.jitter', 'jitter is the spread of link.delay, which is missing')
-  if (link.reorder && !link.delay)
-    yield problem('link.reorder', 'reordering needs link.delay, which is missing')
-  for (const [i, { trafficClass, weight }] of (scenario.link.weights ?? []).entries()) {
-    const twin = scenario.link.weights
-      ?.slice(0, i)
-      .find((other) => other.trafficClass.pcp === trafficClass.pcp && other.weight !== weight)
-    if (twin) {
-      const names = `${twin.trafficClass.name} and ${trafficClass.name}`
-      yield problem('link.weights', `${names} share PCP ${trafficClass.pcp}, so they cannot differ in weight`)
-    }
-  }
+function* linkProblems({ link }: Scenario): Iterable<Problem> {
+  if (link.rateBps === 0) yield problem('link.rate', 'it must be more than 0')
 }
 
 function* guestProblems({ guest }: Scenario): Iterable<Problem> {
@@ -60,7 +51,7 @@ function* guestProblems({ guest }: Scenario): Iterable<Problem> {
 }
 
 function* workloadProblems(
-  { guest: { workload, content } }: ScenarioDocument,
+  { guest: { workload } }: ScenarioDocument,
   { guest }: Scenario,
 ): Iterable<Problem> {
   const { kind } = workload
@@ -71,7 +62,6 @@ function* workloadProblems(
     if (workload[key] === undefined) continue
     if (kind === 'idle')
       yield problem(`guest.workload.${key}`, 'an idle guest writes nothing: leave this out')
-    if (kind === 'trace') yield problem(`guest.workload.${key}`, 'a trace has its own rate: leave this out')
   }
   if (guest.workload.workingSetPages > guest.totalPages) {
     yield problem(
@@ -80,10 +70,8 @@ function* workloadProblems(
     )
   }
   const belongs = [
-    ['working_set', ['cycle', 'iid', 'hot', 'nested', 'phase', 'scan']],
-    ['hot_share', ['hot', 'phase']],
-    ['period', ['phase']],
-    ['file', ['trace']],
+    ['working_set', ['hot', 'cycle']],
+    ['hot_share', ['hot']],
   ] as const
   for (const [key, kinds] of belongs) {
     const fits = kinds.some((one) => one === kind)
@@ -94,16 +82,42 @@ function* workloadProblems(
       )
     }
   }
-  if (kind === 'phase' && !workload.period) yield problem('guest.workload', 'kind phase needs a period')
-  if (kind === 'trace' && !workload.file) yield problem('guest.workload', 'kind trace needs a file')
-  if ((content.kind === 'mix') !== (content.shares !== undefined)) {
-    yield problem('guest.content', 'kind mix and shares belong together')
-  }
 }
 
 function* migrationProblems({ migration }: Scenario): Iterable<Problem> {
   if (migration.maxTotalNs === 0) yield problem('migration.max_total_time', 'it must be more than 0')
   if (migration.laneBufferBytes === 0) yield problem('migration.lane_buffer', 'it must be more than 0')
+}
+
+function* strategyProblems({ migration: { strategy, options } }: Scenario): Iterable<Problem> {
+  const names = strategies.map((factory) => factory.info.name)
+  const factory = strategies.find((candidate) => candidate.info.name === strategy)
+  if (!factory) {
+    const message = `unknown strategy '${strategy}'; did you mean ${closest(strategy, names)}? (known: ${names.join(', ')})`
+    yield { ...problem('migration.strategy', message), code: 'bad-value' }
+    return
+  }
+  const known = factory.info.options.map((option) => option.name)
+  for (const [name, value] of Object.entries(options)) {
+    const path = ['migration', 'options', name]
+    if (!known.includes(name)) {
+      const meant =
+        known.length > 0 ? `; did you mean ${closest(name, known)}? (known: ${known.join(', ')})` : ''
+      yield { path, at: 'key', code: 'unknown-key', message: `${strategy} has no such option${meant}` }
+      continue
+    }
+    // One option at a time, so that the place of a bad value is known.
+    try {
+      factory.create({ [name]: value })
+    } catch (error) {
+      if (!(error instanceof PagewireError)) throw error
+      yield {
+        path,
+        code: 'bad-value',
+        message: `${JSON.stringify(value)} does not fit. ${error.next ?? ''}`.trim(),
+      }
+    }
+  }
 }
 
 function* streamProblems(document: ScenarioDocument, scenario: Scenario, index: number): Iterable<Problem> {
@@ -113,8 +127,6 @@ function* streamProblems(document: ScenarioDocument, scenario: Scenario, index: 
   const here = (key: string, message: string): Problem => problem(['cross_traffic', index, key], message)
   if (written.kind === 'udp-cbr' && !written.rate) yield here('kind', 'udp-cbr needs a rate')
   else if ('rateBps' in stream && stream.rateBps === 0) yield here('rate', 'it must be more than 0')
-  if (written.kind === 'pcap' && !written.file) yield here('kind', 'pcap needs a file')
-  if (written.file && written.kind !== 'pcap') yield here('file', 'only kind pcap has a file')
   if (written.packet_size && written.kind !== 'udp-cbr')
     yield here('packet_size', 'only kind udp-cbr has packets of one size')
   if (

@@ -2,9 +2,13 @@
  * The published JSON schema of a scenario: every key, its meaning, its unit, its default. `pagewire scenario --schema` prints it.
  *
  * A word that the product knows but this version cannot carry out has the keyword `planned`: `true` for a whole
- * key, a list for single values of an enumeration. Using one is an error. To open it, carry it out and delete it
- * from `planned`; nothing else decides what a scenario may ask for.
+ * key, a list for single values of an enumeration. Using one is an error. To open it, carry it out, delete it from
+ * `planned` and add it to `ScenarioDocument`; nothing else decides what a scenario may ask for.
  */
+
+import type { ContentKind } from '../memory/content.js'
+import type { LaneName } from '../migration/strategy.js'
+import type { WorkloadKind } from '../workload/workload.js'
 
 const bytes = {
   type: 'string',
@@ -114,7 +118,7 @@ const workload = section('what the guest writes while it is being migrated', {
       'pages that hot and phase prefer (10% where not given), or that other kinds are confined to (100%)',
   }),
   hot_share: ref('percent', {
-    title: 'with kind hot or phase: writes that go to the working set; 90% where not given',
+    title: 'with kind hot: writes that go to the working set; 90% where not given',
   }),
   period: ref('duration', { planned: true, title: 'with kind phase: how long a working set stays' }),
   file: { type: 'string', minLength: 1, planned: true, title: 'with kind trace: the trace to replay' },
@@ -287,13 +291,10 @@ export const scenarioSchema = {
   },
 }
 
-export type Discipline = 'strict' | 'ets' | 'fifo'
-export type WorkloadKind = 'idle' | 'cycle' | 'iid' | 'hot' | 'nested' | 'phase' | 'scan' | 'trace'
-export type PageRecipe = 'zero' | 'regular' | 'pointer' | 'random' | 'sparse-update'
-export type Dataplane = 'auto' | 'vlan' | 'tc-bpf'
-export type LaneName = 'bulk' | 'final' | 'faults' | 'disk' | 'log'
+export type Discipline = 'strict' | 'fifo'
+export type Dataplane = 'auto' | 'tc-bpf'
 
-/** A scenario that satisfies the schema, defaults filled in, quantities still as written. */
+/** What the schema lets through: defaults filled in, quantities still as written, nothing that is only planned. */
 export interface ScenarioDocument {
   readonly name: string
   readonly seed: number
@@ -302,11 +303,6 @@ export interface ScenarioDocument {
     readonly discipline: Discipline
     readonly queue: number
     readonly mtu: number
-    readonly weights?: Readonly<Record<string, number>>
-    readonly delay?: string
-    readonly jitter?: string
-    readonly loss?: string
-    readonly reorder?: string
   }
   readonly guest: {
     readonly memory: string
@@ -318,19 +314,14 @@ export interface ScenarioDocument {
       readonly dirty_rate?: string
       readonly working_set?: string
       readonly hot_share?: string
-      readonly period?: string
-      readonly file?: string
     }
-    readonly content: {
-      readonly kind: PageRecipe | 'mix'
-      readonly shares?: Readonly<Partial<Record<PageRecipe, number>>>
-    }
+    readonly content: { readonly kind: ContentKind }
   }
   readonly migration: {
     readonly strategy: string
     readonly options: Readonly<Record<string, unknown>>
     readonly marking: { readonly bulk: string | number } & {
-      readonly [lane in Exclude<LaneName, 'bulk'>]?: string | number
+      readonly [lane in LaneName]?: string | number
     }
     readonly max_total_time: string
     readonly congestion_control: string
@@ -338,19 +329,12 @@ export interface ScenarioDocument {
   }
   readonly cross_traffic: readonly CrossTrafficDocument[]
   readonly classes: Readonly<Record<string, { readonly dscp?: number; readonly pcp?: number }>>
-  readonly path: {
-    readonly bleach?: boolean
-    readonly remark?: number
-    readonly strip?: boolean
-    readonly police?: string
-    readonly invert?: boolean
-  }
   readonly capture: { readonly snaplen: number }
   readonly dataplane: Dataplane
 }
 
 export interface CrossTrafficDocument {
-  readonly kind: 'udp-cbr' | 'tcp-bulk' | 'pcap'
+  readonly kind: 'udp-cbr' | 'tcp-bulk'
   readonly rate?: string
   readonly flows: number
   readonly class: string | number
@@ -358,5 +342,4 @@ export interface CrossTrafficDocument {
   readonly start: string
   readonly stop?: string
   readonly packet_size?: string
-  readonly file?: string
 }

@@ -4,13 +4,14 @@
  */
 
 import {
-  bestEffortName,
   defaultTable,
   type MarkingTable,
   type TrafficClass,
   trafficClass,
   withOverrides,
 } from '../marking/traffic-class.js'
+import type { ContentKind } from '../memory/content.js'
+import type { LaneName } from '../migration/strategy.js'
 import { PagewireError, usageError } from '../support/errors.js'
 import {
   parseBytes,
@@ -19,17 +20,10 @@ import {
   parsePercent,
   parseRateBps,
 } from '../support/units.js'
+import type { WorkloadKind } from '../workload/workload.js'
 import { contradictions } from './scenario-checks.js'
 import { checkedDocument, problemsError } from './scenario-problems.js'
-import type {
-  CrossTrafficDocument,
-  Dataplane,
-  Discipline,
-  LaneName,
-  PageRecipe,
-  ScenarioDocument,
-  WorkloadKind,
-} from './scenario-schema.js'
+import type { CrossTrafficDocument, Dataplane, Discipline, ScenarioDocument } from './scenario-schema.js'
 import { type KeyPath, readScenarioText, type ScenarioText } from './scenario-text.js'
 
 export interface Scenario {
@@ -42,7 +36,6 @@ export interface Scenario {
   readonly crossTraffic: readonly CrossTraffic[]
   /** The marking table after the scenario's own rows. */
   readonly marking: MarkingTable
-  readonly path: HostilePath
   readonly capture: { readonly snaplenBytes: number }
   readonly dataplane: Dataplane
   /** The scenario as written, overrides applied, no defaults: for the result document. */
@@ -58,12 +51,6 @@ export interface Link {
   readonly queuePackets: number
   /** Largest IP packet. */
   readonly mtuBytes: number
-  /** With `ets`: share of each class. */
-  readonly weights?: readonly { readonly trafficClass: TrafficClass; readonly weight: number }[]
-  readonly delayNs: number
-  readonly jitterNs: number
-  readonly lossRatio: number
-  readonly reorderRatio: number
 }
 
 export interface Guest {
@@ -72,7 +59,7 @@ export interface Guest {
   readonly totalPages: number
   readonly deviceStateBytes: number
   readonly workload: Workload
-  readonly content: Content
+  readonly content: { readonly kind: ContentKind }
 }
 
 export interface Workload {
@@ -81,23 +68,15 @@ export interface Workload {
   readonly dirtyRatio?: number
   /** Page writes per second of guest time, from the rate or the ratio; 0 for an idle guest. */
   readonly dirtyPagesPerSecond: number
-  /** Pages that `hot` and `phase` prefer; pages that the other kinds are confined to. */
+  /** Pages that `hot` prefers and that `cycle` is confined to; all of memory for the other kinds. */
   readonly workingSetPages: number
-  /** Share of the writes that go to the working set, 0..1 (`hot` and `phase`). */
+  /** Share of the writes that go to the working set, 0..1 (`hot`). */
   readonly hotShare: number
-  /** `phase`: how long a working set stays. */
-  readonly periodNs?: number
-  /** `trace`: the file to replay. */
-  readonly file?: string
 }
-
-export type Content =
-  | { readonly kind: PageRecipe }
-  | { readonly kind: 'mix'; readonly shares: Readonly<Partial<Record<PageRecipe, number>>> }
 
 export interface Migration {
   readonly strategy: string
-  /** Checked and converted by the strategy. */
+  /** As written; checked against the strategy, which converts them itself. */
   readonly options: Readonly<Record<string, unknown>>
   readonly lanes: Readonly<Record<LaneName, TrafficClass>>
   readonly maxTotalNs: number
@@ -120,22 +99,12 @@ export type CrossTraffic =
   /** Rate of all flows together, in bits of whole frames; size of the IP packet. */
   | (Stream & { readonly kind: 'udp-cbr'; readonly rateBps: number; readonly packetBytes: number })
   | (Stream & { readonly kind: 'tcp-bulk'; readonly rateBps?: number })
-  | (Stream & { readonly kind: 'pcap'; readonly file: string })
-
-export interface HostilePath {
-  readonly bleach: boolean
-  /** The PCP that every frame is rewritten to. */
-  readonly remarkPcp?: number
-  readonly strip: boolean
-  readonly policeBps?: number
-  readonly invert: boolean
-}
 
 /** Used where a scenario gives neither a dirty ratio nor a dirty rate. */
 const dirtyRatioDefault = 0.5
 
 /** Used where a scenario gives no working set; all of memory for the other kinds. */
-const workingSetDefault: Readonly<Partial<Record<WorkloadKind, string>>> = { hot: '10%', phase: '10%' }
+const workingSetDefault: Readonly<Partial<Record<WorkloadKind, string>>> = { hot: '10%' }
 
 /** Used where a scenario gives no share of writes for the working set. */
 const hotShareDefault = 0.9
@@ -185,7 +154,7 @@ function converted(document: ScenarioDocument, source: ScenarioText): Scenario {
   const marking = place(['classes'], () => withOverrides(defaultTable, document.classes))
   const classAt = (path: KeyPath, name: string | number): TrafficClass =>
     place(path, () => trafficClass(marking, name))
-  const link = linkOf(document.link, place, classAt)
+  const link = linkOf(document.link, place)
   return {
     name: document.name,
     seed: document.seed,
@@ -194,13 +163,6 @@ function converted(document: ScenarioDocument, source: ScenarioText): Scenario {
     migration: migrationOf(document.migration, place, classAt),
     crossTraffic: document.cross_traffic.map((stream, i) => streamOf(stream, i, link, place, classAt)),
     marking,
-    path: {
-      bleach: document.path.bleach ?? false,
-      strip: document.path.strip ?? false,
-      invert: document.path.invert ?? false,
-      ...given('remarkPcp', document.path.remark),
-      ...given('policeBps', optional(document.path.police, ['path', 'police'], parseRateBps, place)),
-    },
     capture: { snaplenBytes: document.capture.snaplen },
     dataplane: document.dataplane,
     given: source.value,
@@ -209,25 +171,12 @@ function converted(document: ScenarioDocument, source: ScenarioText): Scenario {
 
 type ClassAt = (path: KeyPath, name: string | number) => TrafficClass
 
-function linkOf(link: ScenarioDocument['link'], place: Place, classAt: ClassAt): Link {
-  const durationNs = (key: 'delay' | 'jitter'): number =>
-    optional(link[key], ['link', key], parseDurationNs, place) ?? 0
-  const weights =
-    link.weights &&
-    Object.entries(link.weights).map(([name, weight]) => ({
-      trafficClass: classAt(['link', 'weights', name], name),
-      weight,
-    }))
+function linkOf(link: ScenarioDocument['link'], place: Place): Link {
   return {
     rateBps: place(['link', 'rate'], () => parseRateBps(link.rate)),
     discipline: link.discipline,
     queuePackets: link.queue,
     mtuBytes: link.mtu,
-    ...given('weights', weights),
-    delayNs: durationNs('delay'),
-    jitterNs: durationNs('jitter'),
-    lossRatio: link.loss === undefined ? 0 : parsePercent(link.loss),
-    reorderRatio: link.reorder === undefined ? 0 : parsePercent(link.reorder),
   }
 }
 
@@ -236,14 +185,13 @@ function guestOf(guest: ScenarioDocument['guest'], link: Link, place: Place): Gu
     place(['guest', key], () => parseBytes(guest[key]))
   const memoryBytes = bytes('memory')
   const pageBytes = bytes('page_size')
-  const { kind, shares } = guest.content
   return {
     memoryBytes,
     pageBytes,
     totalPages: memoryBytes / pageBytes,
     deviceStateBytes: bytes('device_state'),
     workload: workloadOf(guest.workload, { memoryBytes, pageBytes }, link, place),
-    content: kind === 'mix' ? { kind, shares: shares ?? {} } : { kind },
+    content: guest.content,
   }
 }
 
@@ -268,25 +216,17 @@ function workloadOf(
     dirtyPagesPerSecond: idle ? 0 : (rate ?? (dirtyRatio ?? 0) * linkPageRate(link, size.pageBytes)),
     workingSetPages: Math.max(1, Math.round(workingSetBytes / size.pageBytes)),
     hotShare: workload.hot_share === undefined ? hotShareDefault : parsePercent(workload.hot_share),
-    ...given('periodNs', optional(workload.period, [...at, 'period'], parseDurationNs, place)),
-    ...given('file', workload.file),
   }
 }
 
 function migrationOf(migration: ScenarioDocument['migration'], place: Place, classAt: ClassAt): Migration {
   const { marking } = migration
-  const lane = (name: LaneName, fallback: string | number): TrafficClass =>
-    classAt(['migration', 'marking', name], marking[name] ?? fallback)
-  const final = marking.final ?? marking.bulk
   return {
     strategy: migration.strategy,
     options: migration.options,
     lanes: {
-      bulk: lane('bulk', bestEffortName),
-      final: lane('final', final),
-      faults: lane('faults', final),
-      disk: lane('disk', marking.bulk),
-      log: lane('log', marking.bulk),
+      bulk: classAt(['migration', 'marking', 'bulk'], marking.bulk),
+      final: classAt(['migration', 'marking', 'final'], marking.final ?? marking.bulk),
     },
     maxTotalNs: place(['migration', 'max_total_time'], () => parseDurationNs(migration.max_total_time)),
     congestionControl: migration.congestion_control,
@@ -324,8 +264,6 @@ function streamOf(
       }
     case 'tcp-bulk':
       return { ...common, kind: stream.kind, ...given('rateBps', rateBps) }
-    case 'pcap':
-      return { ...common, kind: stream.kind, file: stream.file ?? '' }
   }
 }
 

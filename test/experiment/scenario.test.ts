@@ -94,7 +94,6 @@ cross_traffic: [{ kind: tcp-bulk, class: 46 }]`,
 test('the final lane follows the bulk lane where it is not given', () => {
   const { lanes } = parsed('migration: { marking: { bulk: LE } }').migration
   assert.equal(lanes.final.name, 'LE')
-  assert.equal(lanes.faults.name, 'LE')
 })
 
 test('streams carry their units and their defaults', () => {
@@ -178,7 +177,8 @@ const mistakes: readonly (readonly [string, RegExp, string])[] = [
     'contradiction',
   ],
   ['guest: { workload: { kind: idle, dirty_ratio: 1 } }', /an idle guest writes nothing/, 'contradiction'],
-  ['guest: { workload: { kind: iid, hot_share: 1% } }', /only kind hot or phase has it/, 'contradiction'],
+  ['guest: { workload: { kind: iid, hot_share: 1% } }', /only kind hot has it/, 'contradiction'],
+  ['guest: { workload: { kind: scan, working_set: 10% } }', /only kind hot or cycle has it/, 'contradiction'],
   ['guest: { workload: { working_set: 65MiB } }', /it is more than guest\.memory \(64MiB\)/, 'contradiction'],
   ['guest: { memory: 10KiB }', /it must be a multiple of page_size \(4KiB\)/, 'contradiction'],
   ['guest: { memory: 65GiB }', /it must be at most 64GiB/, 'contradiction'],
@@ -199,6 +199,17 @@ const mistakes: readonly (readonly [string, RegExp, string])[] = [
     'cross_traffic: [{ kind: tcp-bulk, start: 2s, stop: 1s }]',
     /stop: it must be after start/,
     'contradiction',
+  ],
+  ['migration: { strategy: precopy }', /^s\.yaml:1:24: .*'precopy'; did you mean pre-copy\?/, 'bad-value'],
+  [
+    'migration: { options: { profil: 1 } }',
+    /^s\.yaml:1:25: .*no such option; did you mean profile\?/,
+    'unknown-key',
+  ],
+  [
+    'migration: { options: { max_rounds: 0 } }',
+    /^s\.yaml:1:37: migration\.options\.max_rounds: 0 does not fit\. Give a whole number/,
+    'bad-value',
   ],
   ['a: 1\na: 2', /^s\.yaml:2:1: .*unique/, 'scenario-syntax'],
   ['link: { rate: 1mbit', /^s\.yaml:1:20: /, 'scenario-syntax'],
