@@ -28,6 +28,18 @@ export class GuestMemory {
     this.#writes++
   }
 
+  /** Writes to pages[from..end), in this order. */
+  writeAll(pages: Uint32Array, from: number, end: number): void {
+    const versions = this.versions
+    const dirty = this.#dirty
+    for (let i = from; i < end; i++) {
+      const page = pages[i]!
+      versions[page]!++
+      dirty.add(page)
+    }
+    this.#writes += end - from
+  }
+
   /** Writes since the guest began, repeated ones counted each time. */
   get writes(): number {
     return this.#writes

@@ -9,9 +9,9 @@ export const cycle: WorkloadFactory = (spec, totalPages, numbers) => {
   const order = spreadPages(totalPages, spec.workingSetPages, 1, numbers)
   let at = 0
   return {
-    run: (memory, writes) => {
-      for (let i = 0; i < writes; i++) {
-        memory.write(order[at]!)
+    next: (out, count) => {
+      for (let i = 0; i < count; i++) {
+        out[i] = order[at]!
         at = at + 1 === order.length ? 0 : at + 1
       }
     },

@@ -1,16 +1,18 @@
 /**
  * A guest: memory, a workload and its own time. It is lazy: nothing happens until somebody advances it, and then
- * exactly the writes that were due by that guest time happen. So both testbeds see the same writes at the same
+ * exactly the accesses that were due by that guest time happen. So both testbeds see the same writes at the same
  * guest time, and a stalled event loop does not change the dirty rate.
  */
 
 import { GuestMemory } from '../memory/guest-memory.js'
+import type { ReadonlyPageSet } from '../memory/page-set.js'
 import { assert } from '../support/assert.js'
 import { type Random, random } from '../support/random.js'
 import { cycle } from './cycle.js'
 import { hot } from './hot.js'
 import { idle } from './idle.js'
 import { iid } from './iid.js'
+import { nested } from './nested.js'
 import { scan } from './scan.js'
 import type { Workload, WorkloadFactory, WorkloadKind, WorkloadSpec } from './workload.js'
 
@@ -19,26 +21,50 @@ export interface GuestSpec {
   readonly pageBytes: number
   readonly workload: WorkloadSpec
   readonly seed: number
+  /** Reads for each write, to pages of the same workload; 0 when absent. */
+  readonly readsPerWrite?: number
+}
+
+/** Says whether an access has to wait: for a page that is not here yet, or while writers are held back. */
+export type Gate = (page: number, isWrite: boolean) => boolean
+
+export interface Blocked {
+  readonly page: number
+  /** On the testbed's clock. */
+  readonly sinceNs: number
 }
 
 const nsPerSecond = 1e9
+/** Accesses that are asked of the workload at a time. */
+const batchAccesses = 1024
+/** Guest time times rate falls short of a whole number by rounding; no access is late by more than this share of its turn. */
+const rounding = 1e-6
 
 export class Guest {
   readonly memory: GuestMemory
   readonly #workload: Workload
-  readonly #writesPerSecond: number
-  #writesDone = 0
+  readonly #accessesPerNs: number
+  readonly #accessesPerWrite: number
+  readonly #upcoming = new Uint32Array(batchAccesses)
+  #upcomingAt = 0
+  #upcomingCount = 0
+  #accessesDone = 0
   /** Guest time (running time less what throttling withheld) up to `#asOfNs` of the testbed's clock. */
   #guestNs = 0
   #asOfNs: number
   #running = true
   #withheld = 0
+  #stallNs = 0
+  #gate: Gate | undefined
+  #blocked: Blocked | undefined
 
   constructor(spec: GuestSpec, nowNs: number) {
     this.memory = new GuestMemory(spec.totalPages, spec.pageBytes)
     const numbers = random(spec.seed, 0x67756573)
     this.#workload = makeWorkload(spec.workload, spec.totalPages, numbers)
-    this.#writesPerSecond = spec.workload.kind === 'idle' ? 0 : spec.workload.writesPerSecond
+    this.#accessesPerWrite = 1 + (spec.readsPerWrite ?? 0)
+    const writesPerSecond = spec.workload.kind === 'idle' ? 0 : spec.workload.writesPerSecond
+    this.#accessesPerNs = (writesPerSecond * this.#accessesPerWrite) / nsPerSecond
     this.#asOfNs = nowNs
   }
 
@@ -51,26 +77,40 @@ export class Guest {
     return this.#running
   }
 
-  /** Share of guest time withheld, 0..0.99. */
+  /** Share of guest time withheld, 0..1. */
   get withheld(): number {
     return this.#withheld
+  }
+
+  /** Running time lost so far to throttling and to accesses that had to wait, in nanoseconds. */
+  get stallNs(): number {
+    return this.#stallNs
+  }
+
+  /** The access that waits at this moment, after the last look. */
+  get blocked(): Blocked | undefined {
+    return this.#blocked
   }
 
   /** Lets the guest run up to `nowNs` of the testbed's clock. Going back in time is a broken promise. */
   advance(nowNs: number): void {
     assert(nowNs >= this.#asOfNs, 'guest time does not go back')
-    if (this.#running) this.#guestNs += (nowNs - this.#asOfNs) * (1 - this.#withheld)
+    const elapsedNs = nowNs - this.#asOfNs
     this.#asOfNs = nowNs
-    const due = Math.floor((this.#guestNs / nsPerSecond) * this.#writesPerSecond)
-    if (due > this.#writesDone) {
-      this.#workload.run(this.memory, due - this.#writesDone)
-      this.#writesDone = due
+    if (!this.#running) return
+    if (this.#blocked !== undefined) {
+      this.#stallNs += elapsedNs
+      return
     }
+    this.#guestNs += elapsedNs * (1 - this.#withheld)
+    this.#stallNs += elapsedNs * this.#withheld
+    const due = Math.floor(this.#guestNs * this.#accessesPerNs + rounding)
+    if (due > this.#accessesDone) this.#run(due)
   }
 
-  /** Withholds a share of guest CPU time from now on, 0..0.99. */
+  /** Withholds a share of guest CPU time from now on, 0..1. */
   throttle(nowNs: number, withhold: number): void {
-    assert(withhold >= 0 && withhold <= 0.99, 'a throttle withholds 0..0.99 of guest time')
+    assert(withhold >= 0 && withhold <= 1, 'a throttle withholds 0..1 of guest time')
     this.advance(nowNs)
     this.#withheld = withhold
   }
@@ -86,9 +126,91 @@ export class Guest {
     this.advance(nowNs)
     this.#running = true
   }
+
+  /** From now on accesses pass this gate, or none. An access that waits goes on waiting until it is released. */
+  setGate(nowNs: number, gate: Gate | undefined): void {
+    this.advance(nowNs)
+    this.#gate = gate
+  }
+
+  /** The access that waits happens now, and the guest runs on. */
+  release(nowNs: number): void {
+    assert(this.#blocked !== undefined, 'an access waits')
+    this.advance(nowNs)
+    this.#blocked = undefined
+    this.#access(this.#upcoming[this.#upcomingAt]!)
+  }
+
+  /** What the scheme regards as outstanding memory; only the workload `nested` takes notice. */
+  declareOutstanding(nowNs: number, pages: ReadonlyPageSet): void {
+    this.advance(nowNs)
+    if (this.#workload.confine === undefined) return
+    this.#workload.confine(pages)
+    this.#upcomingCount = this.#upcomingAt
+  }
+
+  /** Accesses up to the `due`th, or up to one that has to wait. */
+  #run(due: number): void {
+    while (this.#accessesDone < due) {
+      const left = due - this.#accessesDone
+      if (this.#upcomingAt === this.#upcomingCount) this.#refill(left)
+      const count = Math.min(left, this.#upcomingCount - this.#upcomingAt)
+      if (this.#gate === undefined && this.#accessesPerWrite === 1) this.#writeAll(count)
+      else if (!this.#accessAll(count, this.#gate)) return
+    }
+  }
+
+  /** Exactly what is due where the workload can be confined anew, so that no page of an old set is left over. */
+  #refill(due: number): void {
+    const count = this.#workload.confine === undefined ? batchAccesses : Math.min(due, batchAccesses)
+    this.#workload.next(this.#upcoming, count)
+    this.#upcomingAt = 0
+    this.#upcomingCount = count
+  }
+
+  #writeAll(count: number): void {
+    const end = this.#upcomingAt + count
+    this.memory.writeAll(this.#upcoming, this.#upcomingAt, end)
+    this.#upcomingAt = end
+    this.#accessesDone += count
+  }
+
+  /** False when an access has to wait. */
+  #accessAll(count: number, gate: Gate | undefined): boolean {
+    for (let i = 0; i < count; i++) {
+      const page = this.#upcoming[this.#upcomingAt]!
+      if (gate?.(page, this.#nextIsWrite())) {
+        this.#block(page)
+        return false
+      }
+      this.#access(page)
+    }
+    return true
+  }
+
+  #access(page: number): void {
+    if (this.#nextIsWrite()) this.memory.write(page)
+    this.#accessesDone++
+    this.#upcomingAt++
+  }
+
+  /** One access in `#accessesPerWrite` is a write, evenly spread. */
+  #nextIsWrite(): boolean {
+    const per = this.#accessesPerWrite
+    return Math.floor((this.#accessesDone + 1) / per) > Math.floor(this.#accessesDone / per)
+  }
+
+  /** Guest time stands still at the moment of the access that has to wait. */
+  #block(page: number): void {
+    const atGuestNs = Math.min(this.#guestNs, (this.#accessesDone + 1) / this.#accessesPerNs)
+    const waitedNs = (this.#guestNs - atGuestNs) / (1 - this.#withheld)
+    this.#guestNs = atGuestNs
+    this.#stallNs += waitedNs * (1 - this.#withheld)
+    this.#blocked = { page, sinceNs: this.#asOfNs - waitedNs }
+  }
 }
 
-const factories: Readonly<Record<WorkloadKind, WorkloadFactory>> = { idle, cycle, iid, hot, scan }
+const factories: Readonly<Record<WorkloadKind, WorkloadFactory>> = { idle, cycle, iid, hot, nested, scan }
 
 function makeWorkload(spec: WorkloadSpec, totalPages: number, numbers: Random): Workload {
   return factories[spec.kind](spec, totalPages, numbers)

@@ -9,10 +9,10 @@ export const hot: WorkloadFactory = (spec, totalPages, numbers) => {
   const hotPages = spreadPages(totalPages, spec.workingSetPages, runPages, numbers)
   const threshold = Math.round(spec.hotShare * 2 ** 32)
   return {
-    run: (memory, writes) => {
-      for (let i = 0; i < writes; i++) {
+    next: (out, count) => {
+      for (let i = 0; i < count; i++) {
         const inSet = numbers.uint32() < threshold
-        memory.write(inSet ? hotPages[numbers.below(hotPages.length)]! : numbers.below(totalPages))
+        out[i] = inSet ? hotPages[numbers.below(hotPages.length)]! : numbers.below(totalPages)
       }
     },
   }

@@ -1,4 +1,4 @@
-/** Chooses pages spread at random over the memory, in runs of neighbouring pages. */
+/** Chooses and orders pages at random. */
 import { assert } from '../support/assert.js'
 import type { Random } from '../support/random.js'
 
@@ -25,7 +25,7 @@ export function spreadPages(
 }
 
 /** Fisher-Yates, in place. */
-function shuffle(items: Uint32Array, numbers: Random): void {
+export function shuffle(items: Uint32Array, numbers: Random): void {
   for (let i = items.length - 1; i > 0; i--) {
     const j = numbers.below(i + 1)
     const item = items[i]!
