@@ -1,0 +1,60 @@
+# Words and names that all scripts here share. Sourced, never run.
+
+root=$(dirname "$here")
+hosts='source destination neighbour client'
+vlans='100 200' # migration, tenants
+
+# die STATUS SENTENCE: 2 wrong use, 3 something is missing on this box, 1 anything else.
+die() {
+  status=$1
+  shift
+  echo "pagewire: $*" >&2
+  exit "$status"
+}
+
+# run COMMAND...: the only way in which these scripts change something. A failure is never passed over.
+run() {
+  "$@" || die 1 "command failed with status $?: $*"
+}
+
+# need TOOL PACKAGE
+need() {
+  command -v "$1" >/dev/null || die 3 "$1 is missing; install it with: apt-get install $2"
+}
+
+need_root() {
+  [ "$(id -u)" = 0 ] || die 3 "namespaces need root; run this with sudo"
+}
+
+# marking pcp-by-dscp | service-order: numbers out of src/marking, the only place that knows them.
+marking() {
+  node "$root/build/src/topology/marking-arguments.js" "$1" ||
+    die 3 "the program is not built; run: npm run build"
+}
+
+# number_of HOST: the last number of its addresses and of its MAC.
+number_of() {
+  case $1 in
+    source) echo 1 ;;
+    destination) echo 2 ;;
+    neighbour) echo 3 ;;
+    client) echo 4 ;;
+    *) die 2 "unknown host '$1'" ;;
+  esac
+}
+
+address_of() { # HOST VLAN
+  echo "10.77.$2.$(number_of "$1")"
+}
+
+mac_of() { # HOST
+  echo "02:70:77:00:00:0$(number_of "$1")"
+}
+
+# check_run RUN: the name goes into namespace names, so it is short and plain.
+check_run() {
+  case $1 in
+    '' | *[!a-z0-9]*) die 2 "run name '$1' may hold only a-z and 0-9" ;;
+  esac
+  [ ${#1} -le 12 ] || die 2 "run name '$1' is longer than 12 characters"
+}

@@ -1,0 +1,310 @@
+/** The lab on real namespaces: what it marks, what its queues do, and that nothing of it stays. */
+
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { type TestContext, test } from 'node:test'
+import { defaultTable, pcpByDscp, trafficClass, withOverrides } from '../../src/marking/traffic-class.js'
+import { PagewireError } from '../../src/support/errors.js'
+import { type Lab, type LabSpec, labDown, labStatus, labUp, sweep } from '../../src/topology/lab.js'
+import {
+  builtTest,
+  captured,
+  ended,
+  exchangeTcp,
+  flood,
+  floodFrameBytes,
+  freshRunId,
+  namespaces,
+  needsRoot,
+  pause,
+  testRateBps,
+  testSpec,
+} from './support.js'
+
+async function labFor(context: TestContext, spec: LabSpec): Promise<Lab> {
+  const lab = await labUp(spec)
+  context.after(() => lab.down())
+  return lab
+}
+
+const dscpOf = (name: string): number => trafficClass(defaultTable, name).dscp
+
+test('a lab comes up as asked and leaves nothing behind', { skip: needsRoot }, async () => {
+  const lab = await labUp(testSpec())
+  assert.equal(lab.applied.dataplane, 'tc-bpf')
+  assert.equal(lab.applied.qdiscs.filter((qdisc) => qdisc.kind === 'pfifo').length, 8)
+  assert.equal(lab.applied.classes.find((entry) => entry.classid === '1:1')?.rate_bps, testRateBps)
+  assert.deepEqual(lab.applied.pcp_by_dscp, [...pcpByDscp(defaultTable)])
+  assert.equal(lab.applied.offloads['source']?.['tcp-segmentation-offload'], false)
+  const status = (await labStatus()).find((entry) => entry.run_id === lab.spec.runId)
+  assert.equal(status?.owner, 'running')
+  assert.equal(status?.namespaces.length, 5)
+
+  const sleeper = spawn('ip', ['netns', 'exec', lab.namespace('client'), 'sleep', '60'])
+  const gone = ended(sleeper)
+  await pause(200)
+  await lab.down()
+  await gone // what still ran in a namespace is ended, or the namespace would live on without a name
+  await lab.down()
+  assert.deepEqual(
+    namespaces().filter((name) => name.includes(`-${lab.spec.runId}-`)),
+    [],
+  )
+  assert.equal(existsSync(lab.directory), false)
+  assert.equal(
+    (await labStatus()).some((entry) => entry.run_id === lab.spec.runId),
+    false,
+  )
+  assert.equal(await labDown(lab.spec.runId), false)
+})
+
+test('a name in use is refused and the lab that has it stays whole', { skip: needsRoot }, async (context) => {
+  const lab = await labFor(context, testSpec())
+  await assert.rejects(labUp(testSpec({ runId: lab.spec.runId })), (error: unknown) => {
+    assert.ok(error instanceof PagewireError)
+    assert.equal(error.exit, 2)
+    assert.match(error.message, /is up already/)
+    return true
+  })
+  const { sent } = await flood(lab, {
+    from: 'client',
+    to: 'destination',
+    vlan: 'tenants',
+    dscp: 0,
+    rateBps: 1e6,
+    seconds: 0.2,
+  })
+  assert.equal((await lab.counters()).find((queue) => queue.pcp === 0)?.packets, sent)
+})
+
+test('what a killed owner left is swept; a second lab that is up is not touched', {
+  skip: needsRoot,
+}, async (context) => {
+  const other = await labFor(context, testSpec())
+  const runId = freshRunId()
+  const owner = spawn(process.execPath, [builtTest('lab-owner.js'), runId], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await new Promise((resolve) => owner.stdout.once('data', resolve))
+  assert.equal((await labStatus()).find((entry) => entry.run_id === runId)?.namespaces.length, 5)
+  const orphan = spawn('ip', ['netns', 'exec', `pw-${runId}-source`, 'sleep', '60'])
+  const orphanEnded = ended(orphan)
+  owner.kill('SIGKILL')
+  await ended(owner)
+
+  const swept = await sweep()
+  await orphanEnded
+  assert.ok(swept.includes(runId), `swept ${swept.join(' ')}`)
+  assert.ok(!swept.includes(other.spec.runId))
+  assert.deepEqual(
+    namespaces().filter((name) => name.includes(`-${runId}-`)),
+    [],
+  )
+  assert.equal(namespaces().filter((name) => name.includes(`-${other.spec.runId}-`)).length, 5)
+})
+
+test('a kept lab survives sweeping', { skip: needsRoot }, async (context) => {
+  const lab = await labUp(testSpec(), { keep: true })
+  context.after(() => lab.down())
+  assert.ok(!(await sweep()).includes(lab.spec.runId))
+  assert.equal((await labStatus()).find((entry) => entry.run_id === lab.spec.runId)?.owner, 'kept')
+})
+
+test('every frame carries the tag of its class and VLAN in both directions', {
+  skip: needsRoot,
+}, async (context) => {
+  const lab = await labFor(context, testSpec())
+  const names = ['best-effort', 'LE', 'AF11', 'CS3', 'EF', 'CS7']
+  const frames = await captured(context, lab, 'source', async () => {
+    for (const name of names) {
+      const dscp = dscpOf(name)
+      const size = { rateBps: 1e6, seconds: 0.1, dscp }
+      await flood(lab, { from: 'source', to: 'destination', vlan: 'migration', ...size })
+      await flood(lab, { from: 'client', to: 'source', vlan: 'tenants', ...size })
+      await exchangeTcp(lab, { from: 'source', to: 'destination', vlan: 'migration', dscp })
+    }
+  })
+  for (const name of names) {
+    const { dscp, pcp } = trafficClass(defaultTable, name)
+    const marked = frames.filter((frame) => frame.dscp === dscp)
+    const is = (pattern: RegExp) => marked.filter((frame) => pattern.test(frame.text))
+    assert.ok(
+      is(/10\.77\.100\.1\.\d+ > 10\.77\.100\.2\.9: UDP/).length > 0,
+      `${name}: UDP to the destination`,
+    )
+    assert.ok(is(/10\.77\.200\.4\.\d+ > 10\.77\.200\.1\.9: UDP/).length > 0, `${name}: UDP from the client`)
+    assert.ok(is(/10\.77\.100\.1\.\d+ > 10\.77\.100\.2\.7777: Flags \[S\]/).length > 0, `${name}: SYN`)
+    assert.ok(is(/10\.77\.100\.2\.7777 > 10\.77\.100\.1\.\d+: Flags \[S\.\]/).length > 0, `${name}: SYN-ACK`)
+    for (const frame of marked) assert.equal(frame.pcp, pcp, `${name}: ${frame.text}`)
+  }
+  for (const frame of frames) {
+    assert.equal(frame.vlan, Number(/10\.77\.(\d+)\./.exec(frame.text)?.[1]), frame.text)
+    assert.doesNotMatch(frame.text, /ARP|IPv6|IP6/)
+  }
+})
+
+test('a changed row of the marking table decides the PCP', { skip: needsRoot }, async (context) => {
+  const marking = withOverrides(defaultTable, { CS7: { pcp: 3 } })
+  const lab = await labFor(context, testSpec({ marking }))
+  const { sent } = await flood(lab, {
+    from: 'source',
+    to: 'destination',
+    vlan: 'migration',
+    dscp: dscpOf('CS7'),
+    rateBps: 1e6,
+    seconds: 0.3,
+  })
+  const counters = await lab.counters()
+  assert.equal(counters.find((queue) => queue.pcp === 3)?.packets, sent)
+  assert.equal(counters.find((queue) => queue.pcp === 7)?.packets, 0)
+})
+
+test('queues are served in the order of 802.1Q, background below best effort', {
+  skip: needsRoot,
+}, async (context) => {
+  const lab = await labFor(context, testSpec())
+  const pairs = [
+    ['CS7', 'CS6'],
+    ['CS2', 'best-effort'],
+    ['best-effort', 'CS1'],
+  ] as const
+  for (const [upper, lower] of pairs) {
+    const before = await lab.counters()
+    const size = { to: 'destination', rateBps: 1.5 * testRateBps, seconds: 1.5 } as const
+    await Promise.all([
+      flood(lab, { from: 'source', vlan: 'migration', dscp: dscpOf(upper), ...size }),
+      flood(lab, { from: 'neighbour', vlan: 'tenants', dscp: dscpOf(lower), ...size }),
+    ])
+    const after = await lab.counters()
+    const served = (name: string): number => {
+      const of = (list: typeof after) =>
+        list.find((queue) => queue.pcp === trafficClass(defaultTable, name).pcp)?.packets ?? 0
+      return of(after) - of(before)
+    }
+    // The lower queue drains its 256 packets when the flood is over, and has a head start of a moment at most.
+    assert.ok(served(upper) > 10 * served(lower), `${upper} ${served(upper)}, ${lower} ${served(lower)}`)
+    await pause(200)
+  }
+})
+
+test('a flood of 150 % loses a third at the switch and nothing at the sender', {
+  skip: needsRoot,
+}, async (context) => {
+  const lab = await labFor(context, testSpec())
+  const seconds = 3
+  const { sent, refused } = await flood(lab, {
+    from: 'neighbour',
+    to: 'destination',
+    vlan: 'tenants',
+    dscp: 0,
+    rateBps: 1.5 * testRateBps,
+    seconds,
+  })
+  await pause(300)
+  assert.equal(refused, 0)
+  const edge = (await lab.boundary()).find((entry) => entry.host === 'neighbour')
+  assert.equal(edge?.hostDroppedPackets, 0)
+  assert.equal(edge?.hostSentPackets, edge?.portReceivedPackets)
+  assert.ok((edge?.hostSentPackets ?? 0) >= sent)
+  const queue = (await lab.counters()).find((entry) => entry.pcp === 0)
+  assert.ok(queue)
+  assert.equal(queue.backlogPackets, 0)
+  const loss = queue.dropped / sent
+  assert.ok(loss >= 0.3 && loss <= 0.37, `lost ${(loss * 100).toFixed(1)} %`)
+  assert.ok(queue.packets + queue.dropped >= sent)
+  assert.ok(queue.bytes <= queue.packets * floodFrameBytes)
+  assert.ok(queue.bytes >= sent * 0.6 * floodFrameBytes, 'the tag is counted')
+})
+
+test('the counters of the congested port agree with captures before and behind it', {
+  skip: needsRoot,
+}, async (context) => {
+  const lab = await labFor(context, testSpec())
+  const wish = {
+    from: 'source',
+    to: 'destination',
+    vlan: 'migration',
+    rateBps: 1.5 * testRateBps,
+    seconds: 0.5,
+  } as const
+  const both = () => captured(context, lab, 'switch-out', () => flood(lab, { ...wish, dscp: dscpOf('EF') }))
+  let behind: Awaited<ReturnType<typeof both>> = []
+  const before = await captured(context, lab, 'switch-in', async () => {
+    behind = await both()
+  })
+  const pcp = trafficClass(defaultTable, 'EF').pcp
+  const queue = (await lab.counters()).find((entry) => entry.pcp === pcp)
+  const ofClass = (frames: typeof behind) => frames.filter((frame) => frame.pcp === pcp).length
+  assert.ok((queue?.dropped ?? 0) > 0)
+  assert.equal(ofClass(behind), queue?.packets)
+  assert.equal(ofClass(before), (queue?.packets ?? 0) + (queue?.dropped ?? 0))
+})
+
+test('a switch without QoS treats a mark like any other frame', { skip: needsRoot }, async (context) => {
+  const lab = await labFor(context, testSpec({ link: { discipline: 'fifo' } }))
+  const size = { to: 'destination', rateBps: testRateBps, seconds: 1.5 } as const
+  const frames = await captured(context, lab, 'switch-out', () =>
+    Promise.all([
+      flood(lab, { from: 'source', vlan: 'migration', dscp: dscpOf('CS7'), ...size }),
+      flood(lab, { from: 'neighbour', vlan: 'tenants', dscp: 0, ...size }),
+    ]),
+  )
+  const marked = frames.filter((frame) => frame.pcp === 7).length
+  const unmarked = frames.filter((frame) => frame.pcp === 0).length
+  assert.ok(Math.abs(marked / (marked + unmarked) - 0.5) < 0.15, `marked ${marked}, unmarked ${unmarked}`)
+  const [queue, ...more] = await lab.counters()
+  assert.equal(queue?.pcp, 'all')
+  assert.deepEqual(more, [])
+})
+
+test('an unshaped lab has no queue and keeps its offloads when asked', {
+  skip: needsRoot,
+}, async (context) => {
+  const lab = await labFor(context, testSpec({ offloads: true, link: { rateBps: null } }))
+  assert.deepEqual(await lab.counters(), [])
+  assert.equal(lab.applied.offloads['source']?.['tcp-segmentation-offload'], true)
+})
+
+test('two labs carry the same addresses without meeting', { skip: needsRoot }, async (context) => {
+  const [one, two] = await Promise.all([labFor(context, testSpec()), labFor(context, testSpec())])
+  const wish = {
+    from: 'source',
+    to: 'destination',
+    vlan: 'migration',
+    dscp: 0,
+    rateBps: 1e6,
+    seconds: 0.2,
+  } as const
+  const { sent } = await flood(one, wish)
+  assert.equal((await one.counters()).find((queue) => queue.pcp === 0)?.packets, sent)
+  assert.equal((await two.counters()).find((queue) => queue.pcp === 0)?.packets, 0)
+})
+
+test('a congestion control that the kernel does not have fails whole, with the command', {
+  skip: needsRoot,
+}, async () => {
+  const spec = testSpec({ congestionControl: 'nosuch' })
+  await assert.rejects(labUp(spec), (error: unknown) => {
+    assert.ok(error instanceof PagewireError)
+    assert.match(`${error.message} ${error.next}`, /congctl nosuch/)
+    return true
+  })
+  assert.deepEqual(
+    namespaces().filter((name) => name.includes(`-${spec.runId}-`)),
+    [],
+  )
+  assert.equal(await labDown(spec.runId), false)
+})
+
+test('without root there is a sentence, exit 3, and nothing half made', { skip: needsRoot }, () => {
+  const before = namespaces()
+  const child = spawnSync(process.execPath, [builtTest('lab-owner.js'), freshRunId()], {
+    uid: 65534,
+    gid: 65534,
+    encoding: 'utf8',
+  })
+  assert.notEqual(child.status, 0)
+  assert.match(child.stderr, /network namespaces need root/)
+  assert.deepEqual(namespaces(), before)
+})

@@ -1,0 +1,258 @@
+/** What the tests on real namespaces share: a spec, marked traffic, captures read back as text, what is left behind. */
+
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { defaultTable, dsField } from '../../src/marking/traffic-class.js'
+import type { CaptureName, HostName, Lab, LabSpec, VlanName } from '../../src/topology/lab.js'
+import { isRoot } from '../../src/topology/requirements.js'
+
+/** For `test(name, { skip: needsRoot })`: the reason, printed by the runner, or false. */
+export const needsRoot = isRoot() ? false : 'needs root; run: sudo npm test'
+
+/** Bits per second that one processor carries with ease, captures included. */
+export const testRateBps = 50e6
+
+let count = 0
+
+/** A run id that no other test process uses. */
+export function freshRunId(): string {
+  count += 1
+  return `t${process.pid.toString(36)}x${count.toString(36)}`.slice(-12)
+}
+
+export function testSpec(
+  change: Partial<Omit<LabSpec, 'link'>> & { link?: Partial<LabSpec['link']> } = {},
+): LabSpec {
+  return {
+    runId: freshRunId(),
+    marking: defaultTable,
+    dataplane: 'tc-bpf',
+    congestionControl: 'cubic',
+    offloads: false,
+    ...change,
+    link: { rateBps: testRateBps, discipline: 'strict', queuePackets: 256, mtuBytes: 1500, ...change.link },
+  }
+}
+
+/** Names of the network namespaces that exist. */
+export function namespaces(): readonly string[] {
+  try {
+    return readdirSync('/run/netns')
+  } catch {
+    return []
+  }
+}
+
+export interface Flood {
+  readonly from: HostName
+  readonly to: HostName
+  readonly vlan: VlanName
+  readonly dscp: number
+  /** Bits per second of whole frames, tag included. */
+  readonly rateBps: number
+  readonly seconds: number
+}
+
+export interface FloodResult {
+  readonly sent: number
+  /** Datagrams that the sender's own kernel refused. */
+  readonly refused: number
+}
+
+/** UDP datagrams that fill the MTU: 1472 bytes of payload, 1518 with the tag. */
+export const floodFrameBytes = 1518
+
+/** Sends marked UDP at a steady rate and says how many datagrams left. Perl, because node's sockets cannot be marked. */
+export async function flood(lab: Lab, wish: Flood): Promise<FloodResult> {
+  const packets = Math.round((wish.rateBps * wish.seconds) / 8 / floodFrameBytes)
+  const text = await runPerl(lab, wish.from, floodProgram, [
+    lab.address(wish.from, wish.vlan),
+    lab.address(wish.to, wish.vlan),
+    dsField(wish.dscp),
+    packets,
+    wish.seconds,
+  ])
+  const [sent = Number.NaN, refused = Number.NaN] = text.trim().split(' ').map(Number)
+  return { sent, refused }
+}
+
+/** One TCP exchange with both sockets marked before connect; returns when both sides have closed. */
+export async function exchangeTcp(
+  lab: Lab,
+  wish: Pick<Flood, 'from' | 'to' | 'vlan' | 'dscp'>,
+): Promise<void> {
+  const address = lab.address(wish.to, wish.vlan)
+  const server = runPerl(lab, wish.to, serverProgram, [address, dsField(wish.dscp)])
+  await runPerl(lab, wish.from, clientProgram, [address, dsField(wish.dscp)])
+  await server
+}
+
+const floodProgram = `
+use Socket; use Time::HiRes qw(time sleep);
+my ($from, $to, $tos, $packets, $seconds) = @ARGV;
+socket(my $s, PF_INET, SOCK_DGRAM, 0) or die "socket: $!";
+setsockopt($s, IPPROTO_IP, IP_TOS, pack('i', $tos)) or die "tos: $!";
+bind($s, sockaddr_in(0, inet_aton($from))) or die "bind: $!";
+my $there = sockaddr_in(9, inet_aton($to));
+my $payload = 'x' x 1472;
+my ($sent, $refused, $start) = (0, 0, time);
+while ($sent + $refused < $packets) {
+  my $due = (time - $start) / $seconds * $packets;
+  if ($sent + $refused > $due) { sleep(0.0005); next }
+  # An ICMP "port unreachable" of an earlier datagram is reported here once; that datagram did leave.
+  if (defined send($s, $payload, 0, $there) || $!{ECONNREFUSED}) { $sent++ } else { $refused++ }
+}
+print "$sent $refused\\n";`
+
+const serverProgram = `
+use Socket;
+my ($at, $tos) = @ARGV;
+alarm 10;
+socket(my $s, PF_INET, SOCK_STREAM, 0) or die "socket: $!";
+setsockopt($s, IPPROTO_IP, IP_TOS, pack('i', $tos)) or die "tos: $!";
+setsockopt($s, SOL_SOCKET, SO_REUSEADDR, 1);
+bind($s, sockaddr_in(7777, inet_aton($at))) or die "bind: $!";
+listen($s, 1) or die "listen: $!";
+accept(my $c, $s) or die "accept: $!";
+while (sysread($c, my $got, 65536)) { syswrite($c, $got) }`
+
+const clientProgram = `
+use Socket;
+my ($to, $tos) = @ARGV;
+alarm 10;
+my $s;
+for (1 .. 50) {
+  socket($s, PF_INET, SOCK_STREAM, 0) or die "socket: $!";
+  setsockopt($s, IPPROTO_IP, IP_TOS, pack('i', $tos)) or die "tos: $!";
+  last if connect($s, sockaddr_in(7777, inet_aton($to)));
+  die "connect: $!" if $_ == 50;
+  select(undef, undef, undef, 0.05);
+}
+syswrite($s, 'x' x 5000);
+my $got = 0;
+while ($got < 5000) { $got += sysread($s, my $piece, 65536) || die "closed early" }
+shutdown($s, 1);
+sysread($s, my $rest, 1);`
+
+async function runPerl(
+  lab: Lab,
+  host: HostName,
+  program: string,
+  args: readonly (string | number)[],
+): Promise<string> {
+  const [command = '', ...rest] = [...lab.inside(host), 'perl', '-MErrno', '-e', program, ...args.map(String)]
+  const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'inherit'] })
+  let text = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    text += chunk.toString()
+  })
+  const status = await ended(child)
+  if (status !== 0) throw new Error(`the traffic program ended with ${status}`)
+  return text
+}
+
+export function ended(child: ChildProcess): Promise<number | null> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (status) => resolve(status))
+  })
+}
+
+/** A frame as tcpdump prints it; vlan and pcp are null for a frame without a tag. */
+export interface SeenFrame {
+  readonly vlan: number | null
+  readonly pcp: number | null
+  readonly dscp: number | null
+  readonly text: string
+}
+
+/** Records one capture point while `during` runs, and gives back its frames. */
+export async function captured(
+  context: TestContext,
+  lab: Lab,
+  name: CaptureName,
+  during: () => Promise<unknown>,
+): Promise<readonly SeenFrame[]> {
+  const point = lab.capturePoints.find((entry) => entry.point === name)
+  if (!point) throw new Error(`no capture point ${name}`)
+  const directory = mkdtempSync(join(tmpdir(), 'pagewire-test-'))
+  context.after(() => rmSync(directory, { recursive: true, force: true }))
+  const recordings = await Promise.all(
+    point.taps.map(async (tap) => {
+      const file = join(directory, `${tap.device}.pcap`)
+      const argv = ['ip', 'netns', 'exec', point.namespace, 'tcpdump', '-i', tap.device, '-Q', tap.direction]
+      argv.push(
+        '-w',
+        file,
+        '--immediate-mode',
+        '-U',
+        '-s',
+        '128',
+        '-B',
+        '16384',
+        '-Z',
+        'root',
+        tap.filter ?? '',
+      )
+      return { file, child: await listening(argv) }
+    }),
+  )
+  await during()
+  await pause(300) // what is still on its way to the files
+  const frames: SeenFrame[] = []
+  for (const { file, child } of recordings) {
+    child.kill('SIGINT')
+    await ended(child)
+    frames.push(...readFrames(file))
+  }
+  return frames
+}
+
+async function listening(argv: readonly string[]): Promise<ChildProcess> {
+  const [command = '', ...rest] = argv
+  const child = spawn(command, rest, { stdio: ['ignore', 'ignore', 'pipe'] })
+  let words = ''
+  await new Promise<void>((resolve, reject) => {
+    child.once('close', () => reject(new Error(`tcpdump ended: ${words}`)))
+    child.stderr.on('data', (chunk: Buffer) => {
+      words += chunk.toString()
+      if (words.includes('listening on')) resolve()
+    })
+  })
+  return child
+}
+
+function readFrames(file: string): readonly SeenFrame[] {
+  const text = execFileSync('tcpdump', ['-r', file, '-nnev'], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+    maxBuffer: 2 ** 28,
+  })
+  // -v prints a frame on several lines; those after the first begin with white space.
+  return text
+    .split(/\n(?=\S)/)
+    .filter((line) => line.trim() !== '')
+    .map((line) => {
+      const tag = /vlan (\d+), p (\d)/.exec(line)
+      const tos = /tos 0x([0-9a-f]+)/.exec(line)
+      return {
+        vlan: tag ? Number(tag[1]) : null,
+        pcp: tag ? Number(tag[2]) : null,
+        dscp: tos ? Number.parseInt(tos[1] ?? '', 16) >> 2 : null,
+        text: line,
+      }
+    })
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
+
+/** Path of a built module of the tests, for a child process. */
+export function builtTest(name: string): string {
+  return fileURLToPath(new URL(name, import.meta.url))
+}
