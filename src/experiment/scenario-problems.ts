@@ -99,7 +99,9 @@ function problemOf(error: ErrorObject): Problem {
 }
 
 function unknownKey(key: string, parent: object | undefined): string {
-  const known = Object.keys(propertiesOf(parent))
+  const known = Object.entries(propertiesOf(parent))
+    .filter(([, schema]) => !('planned' in schema && schema.planned === true))
+    .map(([name]) => name)
   const elsewhere = pathsOfKey(key, scenarioSchema, '')
   const meant = elsewhere[0] ?? closest(key, known)
   return `unknown key; did you mean ${meant}? (known here: ${known.join(', ')})`

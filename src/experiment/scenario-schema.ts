@@ -229,19 +229,20 @@ const classes = {
   },
 }
 
-const path = section('what a hostile network does to the marks on the way', {
-  bleach: { type: 'boolean', planned: true, title: 'the switch clears the DSCP' },
-  remark: {
-    type: 'integer',
-    minimum: 0,
-    maximum: 7,
-    planned: true,
-    title: 'the switch rewrites every PCP to this one',
+const path = {
+  type: 'object',
+  title: 'what a hostile network does to the marks on the way',
+  planned: true,
+  description: 'a map of bleach, remark, strip, police, invert',
+  additionalProperties: false,
+  properties: {
+    bleach: { type: 'boolean', title: 'the switch clears the DSCP' },
+    remark: { type: 'integer', minimum: 0, maximum: 7, title: 'the switch rewrites every PCP to this one' },
+    strip: { type: 'boolean', title: 'the switch removes the tag' },
+    police: ref('rate', { title: 'the top class is limited to this rate' }),
+    invert: { type: 'boolean', title: 'the queues are served in the wrong order' },
   },
-  strip: { type: 'boolean', planned: true, title: 'the switch removes the tag' },
-  police: ref('rate', { planned: true, title: 'the top class is limited to this rate' }),
-  invert: { type: 'boolean', planned: true, title: 'the queues are served in the wrong order' },
-})
+}
 
 export const scenarioSchema = {
   $schema: 'https://json-schema.org/draft/2020-12/schema',

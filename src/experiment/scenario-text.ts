@@ -1,6 +1,6 @@
 /** Scenario text to plain data: YAML, `--set` overrides, and the place in the text of every key and value. */
 
-import { isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml'
+import { type Document, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml'
 import { usageError } from '../support/errors.js'
 
 /** Keys and list indices from the root of the scenario. */
@@ -9,6 +9,8 @@ export type KeyPath = readonly (string | number)[]
 export interface ScenarioText {
   /** Plain data, as written; nothing is checked yet. */
   readonly value: unknown
+  /** The text, overrides applied, comments kept. */
+  readonly text: string
   /** Where the value at a path is written, or its key where asked, or else the nearest parent that is written. */
   readonly placeOf: (path: KeyPath, what?: 'key' | 'value') => Place
 }
@@ -55,10 +57,11 @@ export function readScenarioText(text: string, fileName: string, overrides: read
       })
     }
     if (setting.value === null) document.deleteIn(setting.path)
-    else document.setIn(setting.path, document.createNode(setting.value))
+    else setKeepingComment(document, setting)
   }
   return {
     value: plain(document.contents.toJS(document, { maxAliasCount: 100 })),
+    text: settings.length === 0 ? text : document.toString({ lineWidth: 0 }),
     placeOf: (path, what = 'value') => {
       const setting = settings.findLast(
         (candidate) =>
@@ -70,6 +73,13 @@ export function readScenarioText(text: string, fileName: string, overrides: read
       return { name: placeAt(offset), offset }
     },
   }
+}
+
+function setKeepingComment(document: Document, { path, value }: Override): void {
+  const old: unknown = document.getIn(path, true)
+  const node = document.createNode(value)
+  if (isScalar(old) && isScalar(node)) node.comment = old.comment ?? null
+  document.setIn(path, node)
 }
 
 interface Override {

@@ -109,17 +109,30 @@ const workingSetDefault: Readonly<Partial<Record<WorkloadKind, string>>> = { hot
 /** Used where a scenario gives no share of writes for the working set. */
 const hotShareDefault = 0.9
 
+export interface ReadScenario {
+  readonly scenario: Scenario
+  /** The same, as a document with all defaults filled in. */
+  readonly document: ScenarioDocument
+  /** The text with overrides applied, comments kept. */
+  readonly text: string
+}
+
+/** `readScenario` for those who only want the scenario. */
+export function parseScenario(text: string, fileName: string, overrides: readonly string[] = []): Scenario {
+  return readScenario(text, fileName, overrides).scenario
+}
+
 /**
  * Reads a scenario. `fileName` is for messages; `overrides` are `path=value` texts of `--set`, applied before any
  * check. Throws a usage error (exit 2) that lists every problem as `file:line:column: path: sentence`.
  */
-export function parseScenario(text: string, fileName: string, overrides: readonly string[] = []): Scenario {
+export function readScenario(text: string, fileName: string, overrides: readonly string[]): ReadScenario {
   const source = readScenarioText(text, fileName, overrides)
   const document = checkedDocument(source)
   const scenario = converted(document, source)
   const problems = contradictions(document, scenario)
   if (problems.length > 0) throw problemsError(source, problems)
-  return scenario
+  return { scenario, document, text: source.text }
 }
 
 /** Bytes of each frame around the TCP payload: Ethernet 14 and tag 4 outside the MTU, IPv4 20, TCP 20, time stamps 12 inside it. */

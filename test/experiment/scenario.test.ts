@@ -160,7 +160,7 @@ const mistakes: readonly (readonly [string, RegExp, string])[] = [
   ['link: { discipline: ets }', /"ets" is not supported by this version; use strict, fifo/, 'unsupported'],
   ['dataplane: vlan', /"vlan" is not supported by this version; use auto, tc-bpf/, 'unsupported'],
   ['link: { delay: 1ms }', /^s\.yaml:1:16: link\.delay: this is not supported/, 'unsupported'],
-  ['path: { bleach: true }', /path\.bleach: this is not supported/, 'unsupported'],
+  ['path: { bleach: true }', /^s\.yaml:1:7: path: this is not supported/, 'unsupported'],
   ['guest: { workload: { kind: trace } }', /"trace" is not supported/, 'unsupported'],
   ['migration: { marking: { faults: EF } }', /marking\.faults: this is not supported/, 'unsupported'],
   [
@@ -268,11 +268,13 @@ test('any typo in a key is refused and the key is named', () => {
   }
 })
 
+/** The paths of all keys that this version accepts. */
 function allKeys(schema: object, prefix: readonly string[]): (readonly string[])[] {
   if (!('properties' in schema) || typeof schema.properties !== 'object' || schema.properties === null)
     return []
-  return Object.entries(schema.properties).flatMap(([key, inner]: [string, unknown]) => [
-    [...prefix, key],
-    ...(typeof inner === 'object' && inner !== null ? allKeys(inner, [...prefix, key]) : []),
-  ])
+  return Object.entries(schema.properties).flatMap(([key, inner]: [string, unknown]) => {
+    if (typeof inner !== 'object' || inner === null) return []
+    if ('planned' in inner && inner.planned === true) return []
+    return [[...prefix, key], ...allKeys(inner, [...prefix, key])]
+  })
 }

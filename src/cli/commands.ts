@@ -1,0 +1,23 @@
+/** Every command, one entry each, in the order of the help. An unfinished command is simply not here. */
+
+import type { Command } from 'commander'
+
+export interface CommandEntry {
+  /** The words that name it: `run`, `agent source`. */
+  readonly path: string
+  /** One line of the list in `pagewire --help`. */
+  readonly summary: string
+  /** Heading that it stands under. */
+  readonly group: 'Migrate' | 'Look at captures' | 'By hand'
+  /** Loads the file of the command, and with it whatever native modules that file needs. */
+  readonly load: () => Promise<() => Command>
+}
+
+export const commands: readonly CommandEntry[] = [
+  {
+    path: 'scenario',
+    summary: 'print the default scenario, or check one',
+    group: 'Migrate',
+    load: async () => (await import('./scenario.js')).scenarioCommand,
+  },
+]

@@ -1,0 +1,32 @@
+/** Runs the built command line the way a shell does. */
+
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+export const mainFile = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+
+export interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs `pagewire ARGS` with this stdin (none by default) and gives what it printed. */
+export async function pagewire(args: readonly string[], stdin = ''): Promise<Ended> {
+  const child = spawn(process.execPath, [mainFile, ...args], { timeout: 30_000 })
+  child.stdin.on('error', () => {})
+  child.stdin.end(stdin)
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+  })
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', resolve)
+  })
+  return { code, stdout, stderr }
+}
