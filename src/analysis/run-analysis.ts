@@ -1,0 +1,209 @@
+/**
+ * From the four captures of a run to what each class got and lost: the `classes`, `marks` and `ledger` of
+ * result.json. One pass over all captures in order of time, in memory bounded by flows and by frames in the queue.
+ */
+
+import { absent, decode, Frame } from '../capture/decode.js'
+import { type CaptureReader, openCapture } from '../capture/read.js'
+import { TimeBase } from '../capture/record-scanner.js'
+import { TimeOrder } from '../capture/time-order.js'
+import { defaultTable, type MarkingTable, pcpByDscp } from '../marking/traffic-class.js'
+import { failure } from '../support/errors.js'
+import { parseMac } from './addresses.js'
+import { FrameMatcher } from './frame-matcher.js'
+import { comparableBytes, Identity, identify } from './identity.js'
+import { MarksAudit, type MarksResult } from './marks-audit.js'
+import { type ClassResult, type ClassRow, classResult, RowTable } from './run-classes.js'
+import { Connections } from './run-connections.js'
+import { type ExpectedFlow, FlowIndex, type FlowMatch } from './run-flows.js'
+import {
+  type FlowLedger,
+  type FrameLedger,
+  flowLedger,
+  frameLedger,
+  type QueueCounters,
+} from './run-ledger.js'
+
+/** In the order in which one frame passes them; frames of equal time are taken in this order. */
+export const capturePoints = ['source', 'switch-in', 'switch-out', 'destination'] as const
+export type CapturePoint = (typeof capturePoints)[number]
+
+export interface RunAnalysisInput {
+  /** Path of the capture of each point. */
+  readonly captures: Readonly<Record<CapturePoint, string>>
+  readonly flows: readonly ExpectedFlow[]
+  /** Whoever is behind the congested port. */
+  readonly destinationMac: string
+  /** Addresses that moved behind the congested port during the run, such as the guest's at its handover. */
+  readonly movedMacs?: readonly { readonly mac: string; readonly atUnixNs: number }[]
+  /** Counters of the congested port over the time of the captures: per PCP, or one `all` without priorities. */
+  readonly queues: readonly QueueCounters[]
+  /** Nanoseconds since 1970 between which throughput counts, such as start and end of the migration. */
+  readonly windowUnixNs?: readonly [from: number, to: number]
+  readonly table?: MarkingTable
+}
+
+export interface RunAnalysis {
+  readonly classes: readonly ClassResult[]
+  readonly marks: MarksResult
+  readonly ledger: {
+    readonly flows: readonly FlowLedger[]
+    readonly frames: readonly FrameLedger[]
+    /** True when every difference is 0. */
+    readonly balanced: boolean
+  }
+  /** Frames in each capture. */
+  readonly frames: Readonly<Record<CapturePoint, number>>
+}
+
+/**
+ * Analyses the captures of a run. Failure (exit 1) when a capture is missing or cut off: a figure from it would be
+ * wrong without showing it.
+ */
+export async function analyseRun(input: RunAnalysisInput): Promise<RunAnalysis> {
+  const timeBase = new TimeBase()
+  const readers: CaptureReader[] = []
+  try {
+    for (const point of capturePoints) readers.push(await openCapture(input.captures[point], timeBase))
+    const order = new TimeOrder(readers)
+    let at = await order.first()
+    const pass = new RunPass(input, readers, (timeBase.seconds ?? 0) * 1e9)
+    const frame = new Frame()
+    for (; at !== -1; at = order.step() ? order.current : await order.refill()) {
+      decode(readers[at]!.record, frame)
+      pass.take(at, frame)
+    }
+    for (const [i, point] of capturePoints.entries()) {
+      const problem = readers[i]?.problem
+      if (problem) {
+        throw failure(`${input.captures[point]}: ${problem.message}`, { code: 'capture-truncated' })
+      }
+    }
+    return pass.result()
+  } finally {
+    for (const reader of readers) await reader.close()
+  }
+}
+
+const switchIn = capturePoints.indexOf('switch-in')
+const switchOut = capturePoints.indexOf('switch-out')
+const untaggedQueue = 0
+const pcpValues = 8
+
+/** Everything that is counted while the frames go by. */
+class RunPass {
+  private readonly input: RunAnalysisInput
+  private readonly flows: FlowIndex
+  private readonly match: FlowMatch = { flow: absent, toServer: true }
+  private readonly rows: RowTable
+  private readonly marks: MarksAudit
+  private readonly connections = new Connections()
+  private readonly identity = new Identity()
+  private readonly comparable: number
+  private readonly matcher: FrameMatcher
+  private readonly behindPort: readonly { mac: number; fromNs: number }[]
+  private readonly window: { readonly fromNs: number; readonly toNs: number }
+  private readonly frames = new Float64Array(capturePoints.length)
+  private readonly enteredByPcp = new Float64Array(pcpValues)
+  private readonly leftByPcp = new Float64Array(pcpValues)
+
+  constructor(input: RunAnalysisInput, readers: readonly CaptureReader[], baseNs: number) {
+    this.input = input
+    this.flows = new FlowIndex(input.flows)
+    this.rows = new RowTable()
+    this.marks = new MarksAudit(input.flows, pcpByDscp(input.table ?? defaultTable), capturePoints)
+    this.comparable = comparableBytes(readers.map((reader) => reader.snapLength))
+    // Owners below 0 are frames that did not have to pass the congested port; not seeing them again is no loss.
+    this.matcher = new FrameMatcher(pcpValues, (owner) => {
+      if (owner >= 0) this.rows.at(owner).lost++
+    })
+    this.behindPort = [
+      { mac: parseMac(input.destinationMac), fromNs: Number.NEGATIVE_INFINITY },
+      ...(input.movedMacs ?? []).map((moved) => ({
+        mac: parseMac(moved.mac),
+        fromNs: moved.atUnixNs - baseNs,
+      })),
+    ]
+    const [from, to] = input.windowUnixNs ?? [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]
+    this.window = { fromNs: from - baseNs, toNs: to - baseNs }
+  }
+
+  take(point: number, frame: Frame): void {
+    this.frames[point] = this.frames[point]! + 1
+    this.flows.find(frame, this.match)
+    const row = this.rows.find(this.match, frame)
+    row.add(point, frame, this.window.fromNs, this.window.toNs)
+    if (frame.ipVersion === 4) this.marks.check(frame, this.match, point, this.frames[point]!)
+    if (frame.tcp && this.match.flow !== absent) this.connections.take(point, frame, this.match, row)
+    if (point === switchIn) this.enter(frame, row)
+    else if (point === switchOut) this.leave(frame, row)
+  }
+
+  result(): RunAnalysis {
+    this.matcher.end()
+    this.connections.end()
+    const flows = flowLedger(this.input.flows, this.connections)
+    const frames = frameLedger(this.enteredByPcp, this.leftByPcp, this.input.queues)
+    const balanced =
+      flows.every((entry) => entry.difference === 0) && frames.every((entry) => entry.difference === 0)
+    const hasWindow = this.input.windowUnixNs !== undefined
+    return {
+      classes: this.rows
+        .all()
+        .filter((row) => row.reported)
+        .map((row) => classResult(row, this.input.flows, hasWindow ? this.window : undefined, capturePoints)),
+      marks: this.marks.result(),
+      ledger: { flows, frames, balanced },
+      frames: {
+        source: this.frames[0]!,
+        'switch-in': this.frames[1]!,
+        'switch-out': this.frames[2]!,
+        destination: this.frames[3]!,
+      },
+    }
+  }
+
+  private enter(frame: Frame, row: ClassRow): void {
+    const mustPass = this.mustPass(frame)
+    identify(frame, this.comparable, this.identity)
+    this.matcher.enter(this.identity, frame.timeNs, mustPass ? row.number : ~row.number)
+    if (mustPass) this.countEntered(frame.pcp, row, frame.wireLength)
+  }
+
+  private leave(frame: Frame, row: ClassRow): void {
+    const queue = frame.pcp === absent ? untaggedQueue : frame.pcp
+    this.leftByPcp[queue] = this.leftByPcp[queue]! + 1
+    row.leave(frame, this.window.fromNs, this.window.toNs)
+    identify(frame, this.comparable, this.identity)
+    if (!this.matcher.leave(this.identity, queue)) {
+      row.unmatched++
+      return
+    }
+    const owner = this.matcher.matchedOwner
+    if (owner < 0) this.countEntered(frame.pcp, this.rows.at(~owner), frame.wireLength)
+    row.queueDelay.add(frame.timeNs - this.matcher.matchedTimeNs)
+  }
+
+  private countEntered(pcp: number, row: ClassRow, bytes: number): void {
+    const queue = pcp === absent ? untaggedQueue : pcp
+    this.enteredByPcp[queue] = this.enteredByPcp[queue]! + 1
+    row.entered++
+    row.enteredBytes += bytes
+  }
+
+  /** Whether the switch must forward this frame to the congested port: it is addressed to somebody behind it, or to all. */
+  private mustPass(frame: Frame): boolean {
+    if (frame.capLength < 12) return false
+    const { view, start } = frame
+    if ((view.getUint8(start) & 1) === 1) return !this.isBehind(mac(view, start + 6), frame.timeNs)
+    return this.isBehind(mac(view, start), frame.timeNs)
+  }
+
+  private isBehind(address: number, timeNs: number): boolean {
+    return this.behindPort.some((one) => one.mac === address && timeNs >= one.fromNs)
+  }
+}
+
+function mac(view: DataView, at: number): number {
+  return view.getUint16(at) * 2 ** 32 + view.getUint32(at + 2)
+}

@@ -1,0 +1,80 @@
+/** The flows a run expects on the wire, and to which of them a frame belongs. */
+
+import { absent, type Frame, ipProtocol } from '../capture/decode.js'
+import { usageError } from '../support/errors.js'
+import { parseIpv4 } from './addresses.js'
+
+/** One kind of traffic of a run. `serverAddress` and `serverPort` are where it listens; together they are unique. */
+export interface ExpectedFlow {
+  /** What results call it, such as `migration bulk`. */
+  readonly role: string
+  readonly protocol: 'tcp' | 'udp'
+  /** Only frames of this client belong to it; default: of any. */
+  readonly clientAddress?: string
+  readonly serverAddress: string
+  readonly serverPort: number
+  /** What the frames of both directions must carry. */
+  readonly vlan: number
+  readonly dscp: number
+  readonly pcp: number
+  /** TCP payload that the applications wrote. */
+  readonly applicationBytes?: { readonly clientToServer: number; readonly serverToClient: number }
+}
+
+/** Reused result of `FlowIndex.find`. */
+export interface FlowMatch {
+  /** Index of the expected flow, or `absent` for traffic that nobody announced. */
+  flow: number
+  toServer: boolean
+}
+
+interface Entry {
+  readonly flow: number
+  readonly server: number
+  readonly client: number | undefined
+}
+
+export class FlowIndex {
+  /** Flows by protocol and server port. */
+  private readonly byPort = new Map<number, Entry[]>()
+
+  constructor(flows: readonly ExpectedFlow[]) {
+    for (const [i, flow] of flows.entries()) {
+      const key = portKey(flow.protocol === 'tcp' ? ipProtocol.tcp : ipProtocol.udp, flow.serverPort)
+      const server = parseIpv4(flow.serverAddress)
+      const client = flow.clientAddress === undefined ? undefined : parseIpv4(flow.clientAddress)
+      const entries = this.byPort.get(key) ?? []
+      if (entries.some((entry) => entry.server === server && entry.client === client)) {
+        throw usageError(`two flows share ${flow.protocol} ${flow.serverAddress}:${flow.serverPort}`, {
+          code: 'ambiguous-flow',
+        })
+      }
+      this.byPort.set(key, [...entries, { flow: i, server, client }])
+    }
+  }
+
+  /** Says in `match` to which flow `frame` belongs and which way it goes. */
+  find(frame: Frame, match: FlowMatch): void {
+    match.flow = absent
+    match.toServer = true
+    if (frame.ipVersion !== 4 || frame.destinationPort === absent) return
+    const { destinationAddress, sourceAddress } = frame
+    const there = this.byPort.get(portKey(frame.protocol, frame.destinationPort))
+    if (there && this.choose(there, destinationAddress, sourceAddress, match)) return
+    const back = this.byPort.get(portKey(frame.protocol, frame.sourcePort))
+    if (back && this.choose(back, sourceAddress, destinationAddress, match)) match.toServer = false
+  }
+
+  private choose(entries: readonly Entry[], server: number, client: number, match: FlowMatch): boolean {
+    for (const entry of entries) {
+      if (entry.server !== server || (entry.client !== undefined && entry.client !== client)) continue
+      match.flow = entry.flow
+      return true
+    }
+    return false
+  }
+}
+
+function portKey(protocol: number, port: number): number {
+  return (protocol << 16) | port
+}
