@@ -1,0 +1,131 @@
+/** The testbed of real agents: the guest lives in this process, its pages cross the network to the destination agent. */
+
+import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
+import type { LaneName } from '../migration/strategy.js'
+import type { CopyRequest, CopyResult, HandoverResult, Testbed } from '../migration/testbed.js'
+import { assert } from '../support/assert.js'
+import type { Guest } from '../workload/guest.js'
+import { monotonicNs } from './clock.js'
+import type { Link } from './link.js'
+
+export class AgentTestbed implements Testbed {
+  readonly origin = 'measured'
+  readonly totalPages: number
+  readonly pageBytes: number
+  readonly #guest: Guest
+  readonly #link: Link
+  #cancelled = false
+  #wake: (() => void) | undefined
+  #lastNs = 0
+  #stallNs = 0
+  #stallAsOfNs = 0
+
+  constructor(guest: Guest, link: Link) {
+    this.#guest = guest
+    this.#link = link
+    this.totalPages = guest.memory.totalPages
+    this.pageBytes = guest.memory.pageBytes
+  }
+
+  get cancelled(): boolean {
+    return this.#cancelled
+  }
+
+  get guestStallNs(): number {
+    this.#advance()
+    return Math.round(this.#stallNs)
+  }
+
+  /** Asks the engine to abort: every wait of this testbed ends soon. */
+  cancel(): void {
+    this.#cancelled = true
+    this.#wake?.()
+    this.#link.giveUp()
+  }
+
+  nowNs(): number {
+    // CLOCK_MONOTONIC in a double: keep it monotonic whatever the rounding.
+    this.#lastNs = Math.max(this.#lastNs, monotonicNs())
+    return this.#lastNs
+  }
+
+  async copy(request: CopyRequest): Promise<CopyResult> {
+    const fed = await Promise.all(
+      request.lanes.map((lane) =>
+        this.#link.lane(lane.via).feed({
+          pages: lane.pages,
+          rateLimitBps: lane.rateLimitBps,
+          feedUntilNs: request.feedUntilNs,
+          giveUpAtNs: request.giveUpAtNs,
+          skipRedirtied: request.skipRedirtied,
+          sent: request.sent,
+          skipped: request.skipped,
+          advanceGuest: () => this.#advance(),
+          stopped: () => this.#cancelled,
+        }),
+      ),
+    )
+    return {
+      payloadBytes: sum(fed.map((one) => one.payloadBytes)),
+      messageBytes: sum(fed.map((one) => one.messageBytes)),
+      zeroPages: sum(fed.map((one) => one.zeroPages)),
+    }
+  }
+
+  async syncDirty(into: PageSet): Promise<number> {
+    this.#advance()
+    return this.#guest.memory.cleanDirty(into)
+  }
+
+  peekDirty(): ReadonlyPageSet {
+    this.#advance()
+    return this.#guest.memory.dirty
+  }
+
+  async throttle(withhold: number): Promise<void> {
+    this.#advance()
+    this.#guest.throttle(this.nowNs(), withhold)
+  }
+
+  async wait(forNs: number): Promise<void> {
+    if (forNs <= 0 || this.#cancelled) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, forNs / 1e6)
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+    this.#wake = undefined
+  }
+
+  async suspend(into: PageSet): Promise<number> {
+    this.#advance()
+    this.#guest.suspend(this.nowNs())
+    return this.#guest.memory.cleanDirty(into)
+  }
+
+  handover(via: LaneName, giveUpAtNs: number): Promise<HandoverResult | 'gave up'> {
+    assert(!this.#guest.running, 'a guest is handed over suspended')
+    return this.#link.handOver(via, giveUpAtNs)
+  }
+
+  async abort(reason: string): Promise<void> {
+    await this.#link.abort(reason)
+    if (!this.#guest.running) this.#guest.resume(this.nowNs())
+    this.#guest.throttle(this.nowNs(), 0)
+  }
+
+  #advance(): void {
+    const now = this.nowNs()
+    if (this.#guest.running && this.#stallAsOfNs > 0) {
+      this.#stallNs += (now - this.#stallAsOfNs) * this.#guest.withheld
+    }
+    this.#stallAsOfNs = now
+    this.#guest.advance(now)
+  }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
+}

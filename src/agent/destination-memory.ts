@@ -1,0 +1,112 @@
+/** The guest's memory as the destination holds it: which version of each page has arrived, and that its bytes were right. */
+
+import type { PageContent } from '../memory/content.js'
+import { failure, type PagewireError } from '../support/errors.js'
+import { Encoding } from '../wire/frame.js'
+import { protocolError } from '../wire/frame-reader.js'
+import { pageHash, type Session } from './session.js'
+
+export interface AuditOutcome {
+  readonly differing: number
+  readonly first: number
+}
+
+export class DestinationMemory {
+  readonly totalPages: number
+  readonly #content: PageContent
+  readonly #scratch: Buffer
+  /** Version of each page; `present` tells a page at version 0 from one that never came. */
+  readonly #versions: Uint32Array
+  readonly #present: Uint8Array
+  #pagesReceived = 0
+  #auditedPages = 0
+  #differing = 0
+  #firstDiffering = 0
+
+  constructor(session: Session, content: PageContent) {
+    this.totalPages = session.totalPages
+    this.#content = content
+    this.#scratch = Buffer.alloc(content.pageBytes)
+    this.#versions = new Uint32Array(session.totalPages)
+    this.#present = new Uint8Array(session.totalPages)
+  }
+
+  /** Page messages so far, repeats counted each time. */
+  get pagesReceived(): number {
+    return this.#pagesReceived
+  }
+
+  /**
+   * A page has arrived. Compares every byte with what this version of the page must hold. Throws with the page
+   * number when a byte differs, when the page does not exist, or when a newer version is already here.
+   */
+  receive(encoding: number, page: number, version: number, bytes: Buffer, at: number, length: number): void {
+    if (page >= this.totalPages)
+      throw protocolError(`page ${page} does not exist; the guest has ${this.totalPages}`)
+    if (this.#present[page] === 1 && version < this.#versions[page]!) {
+      throw failure(`page ${page} arrived in version ${version} after version ${this.#versions[page]}`, {
+        code: 'stale-page',
+      })
+    }
+    if (!this.#isRight(encoding, page, version, bytes, at, length)) throw wrongPage(page, version)
+    this.#versions[page] = version
+    this.#present[page] = 1
+    this.#pagesReceived++
+  }
+
+  /** Compares versions and hashes of the source at suspend with what is here. Pages must be listed in order. */
+  audit(first: number, list: Buffer): void {
+    const pages = list.length / 8
+    if (!Number.isInteger(pages) || first !== this.#auditedPages || first + pages > this.totalPages) {
+      throw protocolError(`an audit of ${pages} pages from page ${first} is out of order`)
+    }
+    for (let i = 0; i < pages; i++) {
+      if (!this.#agrees(first + i, list.readUInt32BE(8 * i), list.readUInt32BE(8 * i + 4))) {
+        if (this.#differing === 0) this.#firstDiffering = first + i
+        this.#differing++
+      }
+    }
+    this.#auditedPages += pages
+  }
+
+  auditOutcome(): AuditOutcome {
+    if (this.#auditedPages !== this.totalPages) {
+      throw protocolError(`the audit covered ${this.#auditedPages} of ${this.totalPages} pages`)
+    }
+    return { differing: this.#differing, first: this.#firstDiffering }
+  }
+
+  #isRight(
+    encoding: number,
+    page: number,
+    version: number,
+    bytes: Buffer,
+    at: number,
+    length: number,
+  ): boolean {
+    switch (encoding) {
+      case Encoding.raw:
+        return length === this.#content.pageBytes && this.#content.matches(page, version, bytes, at)
+      case Encoding.zero:
+        return length === 0 && this.#content.isZero(page, version)
+      default:
+        throw protocolError(`page ${page} has encoding ${encoding}, which this agent does not know`)
+    }
+  }
+
+  #agrees(page: number, version: number, hash: number): boolean {
+    const here = this.#versions[page]!
+    return (
+      this.#present[page] === 1 &&
+      here === version &&
+      pageHash(this.#content, page, here, this.#scratch) === hash
+    )
+  }
+}
+
+function wrongPage(page: number, version: number): PagewireError {
+  return failure(`page ${page} (version ${version}) arrived with wrong bytes`, {
+    code: 'page-corrupt',
+    next: 'Something between the agents changes payloads; the migration was stopped, the guest runs on at the source.',
+  })
+}

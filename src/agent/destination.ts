@@ -1,0 +1,365 @@
+/**
+ * The destination agent: waits for a source that proves the run's secret, takes pages and device state in, checks
+ * every byte, and runs the guest from the handover on. One migration, then it ends.
+ */
+
+import type { OnReadOpts, Socket } from 'node:net'
+import { pageContent } from '../memory/content.js'
+import { assert } from '../support/assert.js'
+import { failure, messageOf, PagewireError } from '../support/errors.js'
+import { FrameType, frame } from '../wire/frame.js'
+import { FrameReader, protocolError } from '../wire/frame-reader.js'
+import { monotonicNs } from './clock.js'
+import { DestinationMemory } from './destination-memory.js'
+import { Inbound } from './inbound.js'
+import { judgeLane } from './proof.js'
+import { decodeSession, deviceState, type LaneEndpoint, type Session } from './session.js'
+import { listenMarked, type MarkedListener } from './socket-options.js'
+
+export interface DestinationJob {
+  /** IPv4 address to listen on. */
+  readonly host: string
+  /** A port of 0 takes any free one. */
+  readonly lanes: readonly LaneEndpoint[]
+  /** Hex. */
+  readonly secret: string
+  readonly congestionControl: string
+}
+
+export interface DestinationResult {
+  readonly outcome: 'completed' | 'aborted'
+  readonly reason?: string
+  /** The memory was compared with the source's, and no page differs. */
+  readonly verified: boolean
+  readonly pagesReceived: number
+  readonly resumedNs?: number
+  readonly lanes: readonly {
+    readonly name: string
+    readonly bytesRead: number
+    readonly bytesWritten: number
+  }[]
+}
+
+export interface RunningDestination {
+  readonly lanes: readonly LaneEndpoint[]
+  /** Ends with the migration. Rejects when it failed. */
+  readonly result: Promise<DestinationResult>
+  /** Ends everything now. */
+  stop(reason: string): void
+}
+
+/** Unproved peers are cut off after this long. */
+const handshakeTimeoutMs = 5000
+/** Unproved peers at one time; more are turned away. */
+const strangersAtMost = 16
+/** A confirmation is sent unasked after so many pages, so that an aborted copy knows what arrived. */
+const pagesPerConfirmation = 256
+
+export async function startDestination(job: DestinationJob): Promise<RunningDestination> {
+  const destination = new Destination(job)
+  await destination.listen()
+  return {
+    lanes: destination.endpoints,
+    result: destination.result,
+    stop: (reason) => destination.stop(reason),
+  }
+}
+
+interface OpenLane {
+  readonly name: string
+  readonly socket: Socket
+  pages: number
+}
+
+interface Peer extends OnReadOpts {
+  attach(socket: Socket): void
+}
+
+class Destination {
+  readonly #job: DestinationJob
+  readonly #secret: Buffer
+  readonly #listeners: MarkedListener[] = []
+  readonly #lanes: (OpenLane | undefined)[]
+  readonly #strangers = new Set<Socket>()
+  readonly #readers: FrameReader[] = []
+  #session: Session | undefined
+  #memory: DestinationMemory | undefined
+  #device: Buffer | undefined
+  #deviceBytes = 0
+  #deviceDoneNs = 0
+  #tally: Buffer | undefined
+  #resumedNs: number | undefined
+  #verified = false
+  #ended = false
+  endpoints: readonly LaneEndpoint[] = []
+  readonly result: Promise<DestinationResult>
+  #resolve: (result: DestinationResult) => void = () => {}
+  #reject: (error: Error) => void = () => {}
+
+  constructor(job: DestinationJob) {
+    this.#job = job
+    this.#secret = Buffer.from(job.secret, 'hex')
+    this.#lanes = job.lanes.map(() => undefined)
+    this.result = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  async listen(): Promise<void> {
+    try {
+      for (const [index, lane] of this.#job.lanes.entries())
+        this.#listeners.push(await this.#listen(index, lane))
+    } catch (error) {
+      this.#close()
+      throw error
+    }
+    this.endpoints = this.#job.lanes.map((lane, index) => ({ ...lane, port: this.#listeners[index]!.port }))
+  }
+
+  stop(reason: string): void {
+    this.#end({ outcome: 'aborted', reason })
+  }
+
+  #listen(index: number, lane: LaneEndpoint): Promise<MarkedListener> {
+    return listenMarked<Peer>({
+      host: this.#job.host,
+      port: lane.port,
+      dscp: lane.dscp,
+      priority: lane.pcp,
+      congestionControl: this.#job.congestionControl,
+      onread: () => this.#peer(index),
+      onConnection: (socket, peer) => {
+        assert(peer !== undefined, 'every accepted connection has its reader')
+        peer.attach(socket)
+      },
+      onError: (error) => this.#fail(error),
+    })
+  }
+
+  /** Somebody who connected to a lane's port and has proved nothing yet. */
+  #peer(index: number): Peer {
+    let socket: Socket | undefined
+    const send = (bytes: Buffer): void => {
+      socket?.write(bytes)
+    }
+    const judged = judgeLane(this.#secret, send, (claimed) => {
+      if (claimed !== index || this.#lanes[index] !== undefined || socket === undefined) return undefined
+      return { frames: this.#open(index, socket) }
+    })
+    const inbound = new Inbound(judged.expectation, (error) => {
+      // Only a peer that has proved itself can fail the migration; a stranger is just turned away.
+      if (this.#lanes[index]?.socket === socket) this.#fail(error)
+      else socket?.end(() => socket?.destroy())
+    })
+    return {
+      ...inbound.onread,
+      attach: (accepted) => {
+        socket = accepted
+        this.#admit(index, accepted, inbound)
+        judged.begin()
+      },
+    }
+  }
+
+  #admit(index: number, socket: Socket, inbound: Inbound): void {
+    if (this.#strangers.size >= strangersAtMost) {
+      socket.destroy()
+      return
+    }
+    this.#strangers.add(socket)
+    const timer = setTimeout(() => {
+      if (this.#strangers.has(socket)) socket.destroy()
+    }, handshakeTimeoutMs)
+    const isLane = (): boolean => this.#lanes[index]?.socket === socket
+    socket.on('error', (error) => {
+      if (isLane()) this.#lost(index, error.message)
+    })
+    socket.on('end', () => socket.end())
+    socket.on('close', () => {
+      clearTimeout(timer)
+      this.#strangers.delete(socket)
+      if (isLane()) this.#lost(index, inbound.atBoundary ? 'closed by the source' : 'cut within a frame')
+    })
+  }
+
+  #open(index: number, socket: Socket): FrameReader {
+    this.#strangers.delete(socket)
+    const lane: OpenLane = { name: this.#job.lanes[index]!.name, socket, pages: 0 }
+    this.#lanes[index] = lane
+    const reader = new FrameReader(
+      {
+        page: (encoding, page, version, bytes, at, length) => {
+          this.memory.receive(encoding, page, version, bytes, at, length)
+          lane.pages++
+          if (lane.pages % pagesPerConfirmation === 0)
+            socket.write(frame(FrameType.confirm, 0, lane.pages >>> 0))
+        },
+        message: (type, a, b, payload) => this.#message(lane, index, type, a, b, payload),
+      },
+      0,
+    )
+    this.#readers.push(reader)
+    return reader
+  }
+
+  #message(lane: OpenLane, index: number, type: number, a: number, b: number, payload: Buffer): void {
+    switch (type) {
+      case FrameType.config:
+        this.#configure(lane, index, payload)
+        break
+      case FrameType.flush:
+        lane.socket.write(frame(FrameType.confirm, a, lane.pages >>> 0))
+        break
+      case FrameType.device:
+        this.#takeDevice(this.session, a, payload)
+        break
+      case FrameType.handover:
+        this.#handover(lane, this.session, a, b, payload)
+        break
+      case FrameType.audit:
+        this.memory.audit(a, payload)
+        break
+      case FrameType.auditEnd:
+        this.#answerAudit(lane)
+        break
+      case FrameType.abort:
+        this.#forget(payload.toString('utf8'))
+        break
+      case FrameType.bye:
+        this.#goodbye()
+        break
+      default:
+        throw protocolError(`frame type ${type} is not the source's to send`)
+    }
+  }
+
+  private get session(): Session {
+    if (this.#session === undefined) throw protocolError('the first frame must describe the session')
+    return this.#session
+  }
+
+  private get memory(): DestinationMemory {
+    if (this.#memory === undefined) throw protocolError('the first frame must describe the session')
+    return this.#memory
+  }
+
+  #configure(lane: OpenLane, index: number, payload: Buffer): void {
+    if (index !== 0 || this.#session !== undefined)
+      throw protocolError('the session is described once, on lane 0')
+    const session = decodeSession(payload)
+    const names = this.#job.lanes.map(({ name }) => name)
+    if (session.lanes.join() !== names.join() || this.#lanes.includes(undefined)) {
+      throw protocolError(`the source has lanes ${session.lanes.join()}, this agent ${names.join()}`)
+    }
+    this.#session = session
+    this.#memory = new DestinationMemory(
+      session,
+      pageContent(session.content, session.pageBytes, session.seed),
+    )
+    this.#device = deviceState(session.seed, session.deviceBytes)
+    for (const open of this.#readers) open.setPageBytes(session.pageBytes)
+    lane.socket.write(frame(FrameType.configOk))
+  }
+
+  #takeDevice(session: Session, offset: number, payload: Buffer): void {
+    assert(this.#device !== undefined, 'a session has a device state')
+    if (offset !== this.#deviceBytes || offset + payload.length > session.deviceBytes) {
+      throw protocolError(`device state at ${offset}, expected ${this.#deviceBytes}`)
+    }
+    if (!payload.equals(this.#device.subarray(offset, offset + payload.length))) {
+      throw failure(`the device state arrived with wrong bytes near offset ${offset}`, {
+        code: 'device-corrupt',
+      })
+    }
+    this.#deviceBytes += payload.length
+  }
+
+  #handover(lane: OpenLane, session: Session, bytes: number, lanes: number, tally: Buffer): void {
+    if (bytes !== session.deviceBytes || this.#deviceBytes !== bytes || lanes !== this.#lanes.length) {
+      throw protocolError(
+        `the handover came after ${this.#deviceBytes} of ${session.deviceBytes} device bytes`,
+      )
+    }
+    if (tally.length !== 4 * lanes || this.#resumedNs !== undefined)
+      throw protocolError('a malformed handover')
+    this.#tally = Buffer.from(tally)
+    this.#deviceDoneNs = monotonicNs()
+    // Every copy was confirmed before the handover, so that all lanes are complete by now.
+    for (const [index, open] of this.#lanes.entries()) {
+      const expected = this.#tally.readUInt32BE(4 * index)
+      if (open === undefined || open.pages >>> 0 !== expected) {
+        throw protocolError(`lane ${open?.name ?? index} delivered ${open?.pages ?? 0} pages of ${expected}`)
+      }
+    }
+    const times = Buffer.alloc(16)
+    times.writeBigUInt64BE(BigInt(this.#deviceDoneNs), 0)
+    this.#resumedNs = monotonicNs()
+    times.writeBigUInt64BE(BigInt(this.#resumedNs), 8)
+    lane.socket.write(frame(FrameType.resumed, 0, 0, times))
+  }
+
+  #answerAudit(lane: OpenLane): void {
+    const outcome = this.memory.auditOutcome()
+    this.#verified = outcome.differing === 0
+    lane.socket.write(frame(FrameType.auditResult, outcome.differing, outcome.first))
+  }
+
+  #forget(reason: string): void {
+    for (const lane of this.#lanes) lane?.socket.write(frame(FrameType.aborted))
+    this.#end({ outcome: 'aborted', reason })
+  }
+
+  #goodbye(): void {
+    if (this.#resumedNs === undefined) throw protocolError('a goodbye before the handover')
+    this.#end({ outcome: 'completed' })
+  }
+
+  #lost(index: number, why: string): void {
+    if (this.#ended) return
+    const name = this.#job.lanes[index]!.name
+    this.#end({ outcome: 'aborted', reason: `lane ${name}: ${why}` })
+  }
+
+  #end(how: { outcome: DestinationResult['outcome']; reason?: string }): void {
+    if (this.#ended) return
+    this.#ended = true
+    const lanes = this.#lanes.filter((lane) => lane !== undefined)
+    this.#close()
+    this.#resolve({
+      ...how,
+      verified: this.#verified,
+      pagesReceived: this.#memory?.pagesReceived ?? 0,
+      ...(this.#resumedNs === undefined ? {} : { resumedNs: this.#resumedNs }),
+      lanes: lanes.map(({ name, socket }) => ({
+        name,
+        bytesRead: socket.bytesRead,
+        bytesWritten: socket.bytesWritten,
+      })),
+    })
+  }
+
+  /** This side gives up: the source is told why, then everything closes. */
+  #fail(cause: unknown): void {
+    if (this.#ended) return
+    this.#ended = true
+    const error = cause instanceof Error ? cause : new Error(messageOf(cause))
+    const code = error instanceof PagewireError ? error.code : 'internal'
+    const said = frame(FrameType.error, 0, 0, Buffer.from(JSON.stringify({ code, message: error.message })))
+    for (const lane of this.#lanes) lane?.socket.write(said)
+    this.#close()
+    this.#reject(error)
+  }
+
+  #close(): void {
+    for (const listener of this.#listeners) void listener.close()
+    for (const stranger of this.#strangers) stranger.destroy()
+    for (const lane of this.#lanes) if (lane !== undefined) endSoon(lane.socket)
+  }
+}
+
+/** Lets what was written go out, but not for ever. */
+function endSoon(socket: Socket): void {
+  socket.end()
+  setTimeout(() => socket.destroy(), 500)
+}

@@ -1,0 +1,410 @@
+/**
+ * The source's connections to the destination agent: opens one per lane, shakes hands, hands the device state over,
+ * audits the memory at the end, and passes what the destination says to whoever waits for it.
+ */
+
+import type { Socket } from 'node:net'
+import type { PageContent } from '../memory/content.js'
+import type { GuestMemory } from '../memory/guest-memory.js'
+import type { LaneName } from '../migration/strategy.js'
+import type { HandoverResult } from '../migration/testbed.js'
+import { assert } from '../support/assert.js'
+import { failure, messageOf, type PagewireError } from '../support/errors.js'
+import {
+  auditPagesPerFrame,
+  deviceBytesPerFrame,
+  FrameType,
+  type FrameTypeCode,
+  frame,
+} from '../wire/frame.js'
+import { FrameReader, protocolError } from '../wire/frame-reader.js'
+import { monotonicNs } from './clock.js'
+import { Inbound } from './inbound.js'
+import { claimLane } from './proof.js'
+import { deviceState, encodeSession, type LaneEndpoint, pageHash, type Session } from './session.js'
+import { congestionControl, connectMarked, type TcpInfo, tcpInfo } from './socket-options.js'
+import { type LaneHooks, SourceLane } from './source-lane.js'
+
+export interface LinkOptions {
+  readonly host: string
+  readonly localAddress?: string
+  readonly lanes: readonly LaneEndpoint[]
+  readonly secret: Buffer
+  readonly congestionControl: string
+  /** Unsent bytes that the kernel may hold of each lane: how long before their departure pages are read. */
+  readonly laneBufferBytes: number
+  /** Both agents run on one kernel and share its clock, so that the destination's time stamps can be used. */
+  readonly sharedClock: boolean
+  readonly hooks: LaneHooks
+}
+
+const connectTimeoutMs = 10_000
+const replyTimeoutNs = 10e9
+const abortTimeoutNs = 1e9
+/** The audit is no part of the migration; it may meet the congestion that the migration met. */
+const auditTimeoutNs = 60e9
+
+interface Reply {
+  readonly a: number
+  readonly b: number
+  readonly payload: Buffer
+}
+
+export class Link {
+  readonly #options: LinkOptions
+  readonly #session: Session
+  readonly #content: PageContent
+  readonly #memory: GuestMemory
+  readonly #lanes = new Map<string, SourceLane>()
+  readonly #sockets = new Map<string, Socket>()
+  readonly #replies = new Map<
+    number,
+    { resolve: (reply: Reply | 'gave up') => void; reject: (error: Error) => void }
+  >()
+  #error: PagewireError | undefined
+  #closing = false
+
+  private constructor(options: LinkOptions, session: Session, content: PageContent, memory: GuestMemory) {
+    this.#options = options
+    this.#session = session
+    this.#content = content
+    this.#memory = memory
+  }
+
+  /** Opens every lane, agrees on the session. Fails when the destination cannot be reached or refuses. */
+  static async open(
+    options: LinkOptions,
+    session: Session,
+    content: PageContent,
+    memory: GuestMemory,
+  ): Promise<Link> {
+    const link = new Link(options, session, content, memory)
+    try {
+      // One after the other: the destination numbers its lanes, and a refusal names one.
+      for (const [index, endpoint] of options.lanes.entries()) await link.#openLane(index, endpoint)
+      const [agreed] = await Promise.all([
+        link.#reply(FrameType.configOk, monotonicNs() + replyTimeoutNs),
+        link.#first().send(frame(FrameType.config, 0, 0, encodeSession(session))),
+      ])
+      if (agreed === 'gave up') throw silent('the session description')
+      return link
+    } catch (error) {
+      link.close()
+      throw error
+    }
+  }
+
+  lane(name: LaneName): SourceLane {
+    const lane = this.#lanes.get(name)
+    assert(lane !== undefined, `the scenario opened lane ${name}`)
+    return lane
+  }
+
+  /** What went over each lane, and how its connection fared. */
+  statistics(): readonly LaneStatistics[] {
+    return this.#options.lanes.map(({ name }) => {
+      const lane = this.#lanes.get(name)
+      const socket = this.#sockets.get(name)
+      assert(lane !== undefined && socket !== undefined, 'statistics are taken of open lanes')
+      const open = !socket.destroyed
+      return {
+        name,
+        bytesWritten: lane.bytesWritten,
+        bytesRead: socket.bytesRead,
+        pagesWritten: lane.pagesWritten,
+        congestionControl: open ? congestionControl(socket) : this.#options.congestionControl,
+        localPort: socket.localPort ?? 0,
+        ...(open ? { tcp: tcpInfo(socket) } : {}),
+      }
+    })
+  }
+
+  async handOver(via: LaneName, giveUpAtNs: number): Promise<HandoverResult | 'gave up'> {
+    const lane = this.lane(via)
+    const bytesBefore = lane.bytesWritten
+    const state = deviceState(this.#session.seed, this.#session.deviceBytes)
+    const [reply] = await Promise.all([
+      this.#replyOrGiveUp(FrameType.resumed, giveUpAtNs),
+      this.#sendState(lane, state),
+    ])
+    if (reply === 'gave up') return 'gave up'
+    const arrivedNs = monotonicNs()
+    const shared = this.#options.sharedClock
+    return {
+      deviceDoneNs: shared ? Number(reply.payload.readBigUInt64BE(0)) : arrivedNs,
+      resumedNs: shared ? Number(reply.payload.readBigUInt64BE(8)) : arrivedNs,
+      messageBytes: lane.bytesWritten - bytesBefore,
+    }
+  }
+
+  /** Sends version and hash of every page. Fails when the destination's memory differs from the source's. */
+  async audit(): Promise<void> {
+    const [reply] = await Promise.all([
+      this.#replyOrGiveUp(FrameType.auditResult, monotonicNs() + auditTimeoutNs),
+      this.#sendAudit(),
+    ])
+    if (reply === 'gave up') throw silent('the audit')
+    if (reply.a > 0) {
+      throw failure(
+        `${reply.a} pages at the destination differ from the source's; the first is page ${reply.b}`,
+        {
+          code: 'memory-differs',
+          next: 'The migration is not valid; please report this with the run directory.',
+        },
+      )
+    }
+  }
+
+  /** Tells the destination to forget the guest, waits a moment for its word, and closes the lanes. */
+  async abort(reason: string): Promise<void> {
+    if (this.#error === undefined) {
+      const forgotten = this.#reply(FrameType.aborted, monotonicNs() + abortTimeoutNs)
+      const text = Buffer.from(reason).subarray(0, 4096)
+      // A starved lane may hold the frame back for ever; the reset that follows says the same.
+      for (const socket of this.#sockets.values()) socket.write(frame(FrameType.abort, 0, 0, text))
+      await forgotten
+    }
+    this.close('reset')
+  }
+
+  /** Ends the session in good order. */
+  async bye(): Promise<void> {
+    this.#closing = true
+    for (const lane of this.#lanes.values()) await lane.send(frame(FrameType.bye))
+    await Promise.all([...this.#sockets.values()].map(closed))
+  }
+
+  /** Ends every wait: the engine aborts next. */
+  giveUp(): void {
+    for (const lane of this.#lanes.values()) lane.giveUp()
+    for (const reply of [...this.#replies.values()]) reply.resolve('gave up')
+  }
+
+  close(how: 'close' | 'reset' = 'close'): void {
+    this.#closing = true
+    for (const socket of this.#sockets.values()) {
+      if (how === 'reset') socket.resetAndDestroy()
+      else socket.destroy()
+    }
+  }
+
+  async #openLane(index: number, endpoint: LaneEndpoint): Promise<void> {
+    let socket: Socket | undefined
+    let opened: { promise: Promise<void>; resolve: () => void } | undefined
+    const reader = new FrameReader(
+      {
+        page: () => {
+          throw protocolError('the destination sent a page')
+        },
+        message: (type, a, b, payload) => this.#message(endpoint.name, type, a, b, payload),
+      },
+      this.#session.pageBytes,
+    )
+    const send = (bytes: Buffer): void => {
+      assert(socket !== undefined, 'the challenge comes after the connection')
+      socket.write(bytes)
+    }
+    const inbound = new Inbound(
+      claimLane(this.#options.secret, index, send, () => {
+        opened?.resolve()
+        return { frames: reader }
+      }),
+      (error) => this.#fail(error),
+    )
+    socket = await connectMarked({
+      host: this.#options.host,
+      port: endpoint.port,
+      ...(this.#options.localAddress === undefined ? {} : { localAddress: this.#options.localAddress }),
+      dscp: endpoint.dscp,
+      priority: endpoint.pcp,
+      congestionControl: this.#options.congestionControl,
+      notSentLowatBytes: this.#options.laneBufferBytes,
+      connectTimeoutMs,
+      onread: inbound.onread,
+    })
+    // The challenge cannot have been read yet: reading starts in the event loop's next turn.
+    opened = this.#replyless(endpoint)
+    const lane = new SourceLane(endpoint.name, socket, this.#content, this.#memory, this.#options.hooks)
+    this.#sockets.set(endpoint.name, socket)
+    this.#lanes.set(endpoint.name, lane)
+    socket.on('error', (error) => this.#fail(connectionLost(endpoint.name, error)))
+    socket.on('close', () => {
+      if (!this.#closing) this.#fail(connectionLost(endpoint.name, new Error('closed by the destination')))
+    })
+    await opened.promise
+  }
+
+  /** A wait for the end of the handshake on one lane, ended by any failure of the link. */
+  #replyless(endpoint: LaneEndpoint): { promise: Promise<void>; resolve: () => void } {
+    const key = -1 - endpoint.port
+    let resolve = (): void => {}
+    const promise = new Promise<void>((done, reject) => {
+      const timer = setTimeout(
+        () => reject(silent(`the handshake on lane ${endpoint.name}`)),
+        replyTimeoutNs / 1e6,
+      )
+      resolve = () => {
+        clearTimeout(timer)
+        this.#replies.delete(key)
+        done()
+      }
+      this.#replies.set(key, {
+        resolve: () => resolve(),
+        reject: (error) => {
+          clearTimeout(timer)
+          this.#replies.delete(key)
+          reject(error)
+        },
+      })
+    })
+    return { promise, resolve }
+  }
+
+  #first(): SourceLane {
+    const first = this.#options.lanes[0]
+    const lane = first === undefined ? undefined : this.#lanes.get(first.name)
+    assert(lane !== undefined, 'a link has a lane')
+    return lane
+  }
+
+  async #sendAudit(): Promise<void> {
+    const lane = this.#first()
+    const scratch = Buffer.alloc(this.#content.pageBytes)
+    for (let first = 0; first < this.#memory.totalPages; first += auditPagesPerFrame) {
+      await lane.send(this.#auditFrame(first, scratch))
+    }
+    await lane.send(frame(FrameType.auditEnd))
+  }
+
+  async #sendState(lane: SourceLane, state: Buffer): Promise<void> {
+    for (let at = 0; at < state.length; at += deviceBytesPerFrame) {
+      await lane.send(frame(FrameType.device, at, 0, state.subarray(at, at + deviceBytesPerFrame)))
+    }
+    const tally = Buffer.alloc(4 * this.#options.lanes.length)
+    for (const [index, { name }] of this.#options.lanes.entries()) {
+      tally.writeUInt32BE((this.#lanes.get(name)?.pagesWritten ?? 0) >>> 0, 4 * index)
+    }
+    await lane.send(frame(FrameType.handover, state.length, this.#options.lanes.length, tally))
+  }
+
+  #auditFrame(first: number, scratch: Buffer): Buffer {
+    const pages = Math.min(auditPagesPerFrame, this.#memory.totalPages - first)
+    const bytes = Buffer.allocUnsafe(8 * pages)
+    for (let i = 0; i < pages; i++) {
+      const version = this.#memory.versions[first + i]!
+      bytes.writeUInt32BE(version, 8 * i)
+      bytes.writeUInt32BE(pageHash(this.#content, first + i, version, scratch), 8 * i + 4)
+    }
+    return frame(FrameType.audit, first, 0, bytes)
+  }
+
+  #message(laneName: string, type: number, a: number, b: number, payload: Buffer): void {
+    switch (type) {
+      case FrameType.confirm:
+        this.#lanes.get(laneName)?.confirmed(a, b)
+        return
+      case FrameType.error:
+        throw peerError(payload)
+      case FrameType.configOk:
+      case FrameType.resumed:
+      case FrameType.auditResult:
+      case FrameType.aborted: {
+        if (type === FrameType.resumed && payload.length !== 16)
+          throw protocolError('a resumed frame has 16 bytes')
+        const waiting = this.#replies.get(type)
+        if (waiting === undefined) {
+          // Each lane of an aborted session answers; one answer is enough.
+          if (type === FrameType.aborted) return
+          throw protocolError(`frame type ${type} was not asked for`)
+        }
+        waiting.resolve({ a, b, payload: Buffer.from(payload) })
+        return
+      }
+      default:
+        throw protocolError(`frame type ${type} is not the destination's to send`)
+    }
+  }
+
+  #reply(type: FrameTypeCode, giveUpAtNs: number): Promise<Reply | 'gave up'> {
+    assert(!this.#replies.has(type), 'one question of a kind at a time')
+    return new Promise((resolve, reject) => {
+      if (this.#error !== undefined) return reject(this.#error)
+      const ms = Math.max(0, Math.min((giveUpAtNs - monotonicNs()) / 1e6, 2 ** 31 - 1))
+      const settle = (): void => {
+        clearTimeout(timer)
+        this.#replies.delete(type)
+      }
+      const timer = setTimeout(() => {
+        settle()
+        resolve('gave up')
+      }, ms)
+      this.#replies.set(type, {
+        resolve: (reply) => {
+          settle()
+          resolve(reply)
+        },
+        reject: (error) => {
+          settle()
+          reject(error)
+        },
+      })
+    })
+  }
+
+  /** A reply that takes the waits of the lanes with it when it does not come. */
+  async #replyOrGiveUp(type: FrameTypeCode, giveUpAtNs: number): Promise<Reply | 'gave up'> {
+    const reply = await this.#reply(type, giveUpAtNs)
+    if (reply === 'gave up') this.giveUp()
+    return reply
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#error !== undefined || this.#closing) return
+    const error = cause instanceof Error ? cause : new Error(messageOf(cause))
+    this.#error = failure(error.message, { code: 'migration-failed', cause: error })
+    for (const lane of this.#lanes.values()) lane.fail(this.#error)
+    for (const reply of [...this.#replies.values()]) reply.reject(this.#error)
+  }
+}
+
+export interface LaneStatistics {
+  readonly name: string
+  readonly bytesWritten: number
+  readonly bytesRead: number
+  readonly pagesWritten: number
+  readonly congestionControl: string
+  readonly localPort: number
+  readonly tcp?: TcpInfo
+}
+
+function closed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket.destroyed) return resolve()
+    socket.once('close', () => resolve())
+    socket.end()
+    // The destination closes at once; a peer that does not must not hold the agent up.
+    setTimeout(() => socket.destroy(), 2000).unref()
+  })
+}
+
+function silent(what: string): PagewireError {
+  return failure(`the destination did not answer ${what} in time`, {
+    code: 'no-answer',
+    next: 'See the destination agent’s log in the run directory.',
+  })
+}
+
+function connectionLost(lane: string, error: Error): PagewireError {
+  return failure(`lane ${lane} to the destination broke: ${error.message}`, {
+    code: 'lane-lost',
+    cause: error,
+  })
+}
+
+/** The destination gave up and said why. */
+function peerError(payload: Buffer): PagewireError {
+  const said: unknown = JSON.parse(payload.toString('utf8'))
+  const message =
+    typeof said === 'object' && said !== null && 'message' in said ? String(said.message) : 'unknown'
+  return failure(`the destination gave up: ${message}`, { code: 'destination-failed' })
+}

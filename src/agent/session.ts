@@ -1,0 +1,98 @@
+/** What both agents agree on before the first page: the session description, the device state, the hash of a page. */
+
+import { crc32 } from 'node:zlib'
+import type { ContentSpec, PageContent } from '../memory/content.js'
+import { assert } from '../support/assert.js'
+import { random } from '../support/random.js'
+import { protocolError } from '../wire/frame-reader.js'
+
+export interface Session {
+  readonly totalPages: number
+  readonly pageBytes: number
+  readonly deviceBytes: number
+  readonly seed: number
+  readonly content: ContentSpec
+  readonly lanes: readonly string[]
+}
+
+/** A lane as an agent opens it. `port` is where the destination listens. */
+export interface LaneEndpoint {
+  readonly name: string
+  readonly dscp: number
+  readonly pcp: number
+  readonly port: number
+}
+
+/** A page and its header fit the frame reader's arena twice. */
+const largestPageBytes = 2 ** 18
+const largestGuestBytes = 2 ** 36
+const largestDeviceBytes = 2 ** 30
+
+export function encodeSession(session: Session): Buffer {
+  return Buffer.from(JSON.stringify(session))
+}
+
+/** Reads the source's description. Throws when a field is missing or out of range. */
+export function decodeSession(payload: Buffer): Session {
+  const fields = jsonObject(payload)
+  const pageBytes = whole(fields, 'pageBytes', 64, largestPageBytes)
+  return {
+    pageBytes,
+    totalPages: whole(fields, 'totalPages', 1, largestGuestBytes / pageBytes),
+    deviceBytes: whole(fields, 'deviceBytes', 0, largestDeviceBytes),
+    seed: whole(fields, 'seed', 0, 2 ** 32 - 1),
+    content: contentSpec(fields['content']),
+    lanes: laneNames(fields['lanes']),
+  }
+}
+
+function jsonObject(payload: Buffer): Readonly<Record<string, unknown>> {
+  let value: unknown
+  try {
+    value = JSON.parse(payload.toString('utf8'))
+  } catch (cause) {
+    throw protocolError(`the session description is not JSON: ${String(cause)}`)
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw protocolError('the session description is not an object')
+  }
+  return Object.fromEntries(Object.entries(value))
+}
+
+function whole(fields: Readonly<Record<string, unknown>>, name: string, min: number, max: number): number {
+  const value = fields[name]
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value
+  throw protocolError(`session.${name} is ${JSON.stringify(value)}, not a whole number from ${min} to ${max}`)
+}
+
+function contentSpec(value: unknown): ContentSpec {
+  const kind = typeof value === 'object' && value !== null && 'kind' in value ? value.kind : undefined
+  if (kind === 'zero' || kind === 'random') return { kind }
+  throw protocolError(`session.content ${JSON.stringify(value)} is not known to this agent`)
+}
+
+function laneNames(value: unknown): readonly string[] {
+  if (
+    Array.isArray(value) &&
+    value.length >= 1 &&
+    value.length <= 64 &&
+    value.every((v) => typeof v === 'string')
+  ) {
+    return value
+  }
+  throw protocolError('session.lanes is not a list of 1 to 64 names')
+}
+
+/** The opaque device and CPU state of the guest: `bytes` seeded bytes, the same at both ends. */
+export function deviceState(seed: number, bytes: number): Buffer {
+  const numbers = random(seed, 0x64657669)
+  const words = Uint32Array.from({ length: Math.ceil(bytes / 4) }, () => numbers.uint32())
+  return Buffer.from(words.buffer, 0, bytes)
+}
+
+/** CRC-32 of the bytes of one version of a page, made in `scratch` (at least one page long). */
+export function pageHash(content: PageContent, page: number, version: number, scratch: Buffer): number {
+  assert(scratch.length >= content.pageBytes, 'the scratch buffer holds a page')
+  content.write(page, version, scratch, 0)
+  return crc32(scratch.length === content.pageBytes ? scratch : scratch.subarray(0, content.pageBytes))
+}

@@ -1,0 +1,308 @@
+/**
+ * The source's end of one lane: reads the newest version of each page when its turn comes, frames it and writes it
+ * to the lane's socket; keeps count of what the destination has confirmed.
+ */
+
+import type { Socket } from 'node:net'
+import type { PageContent } from '../memory/content.js'
+import type { GuestMemory } from '../memory/guest-memory.js'
+import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
+import { assert } from '../support/assert.js'
+import { Encoding, FrameType, frame, headerBytes, writeHeader } from '../wire/frame.js'
+import { protocolError } from '../wire/frame-reader.js'
+import { monotonicNs } from './clock.js'
+
+/** Pages framed into one write. */
+const pagesPerWrite = 64
+/** Pages between two looks at the dirty log (Xen's batch). */
+export const pagesPerPeek = 1024
+/** Writes in progress at once: one on its way to the kernel, one being filled. */
+const writesInFlight = 2
+
+export interface Feed {
+  readonly pages: ReadonlyPageSet | Uint32Array
+  readonly rateLimitBps: number | undefined
+  readonly feedUntilNs: number
+  readonly giveUpAtNs: number
+  readonly skipRedirtied: boolean
+  readonly sent: PageSet
+  readonly skipped: PageSet
+  /** Brings the guest up to now. Called before pages are read or the dirty log is looked at. */
+  readonly advanceGuest: () => void
+  readonly stopped: () => boolean
+}
+
+export interface Fed {
+  readonly payloadBytes: number
+  readonly messageBytes: number
+  readonly zeroPages: number
+}
+
+/** Faults that a test asks for, to prove that they are found. */
+export interface LaneHooks {
+  /** One byte of this page is flipped on its way, the first time that it is sent. */
+  readonly flipByteOfPage?: number
+}
+
+export class SourceLane {
+  readonly name: string
+  readonly #socket: Socket
+  readonly #content: PageContent
+  readonly #memory: GuestMemory
+  readonly #buffers: Buffer[]
+  readonly #writes: Promise<void>[]
+  #turn = 0
+  #flipPage: number | undefined
+  #pagesWritten = 0
+  #pagesConfirmed = 0
+  #flushes = 0
+  #awaitedFlush: { readonly flush: number; readonly done: () => void } | undefined
+  /** Ends each wait in progress on this lane: at most the writes in flight and one flush. */
+  readonly #releases = new Set<() => void>()
+  #error: Error | undefined
+  #gaveUp = false
+  /** Bytes of frames written so far: what the capture must show as TCP payload. */
+  bytesWritten = 0
+
+  constructor(name: string, socket: Socket, content: PageContent, memory: GuestMemory, hooks: LaneHooks) {
+    this.name = name
+    this.#socket = socket
+    this.#content = content
+    this.#memory = memory
+    this.#flipPage = hooks.flipByteOfPage
+    const bytes = pagesPerWrite * (headerBytes + content.pageBytes)
+    this.#buffers = Array.from({ length: writesInFlight }, () => Buffer.allocUnsafe(bytes))
+    this.#writes = this.#buffers.map(() => Promise.resolve())
+  }
+
+  /** Pages written to this lane since it opened, for the handover's tally. */
+  get pagesWritten(): number {
+    return this.#pagesWritten
+  }
+
+  get pagesConfirmed(): number {
+    return this.#pagesConfirmed
+  }
+
+  /**
+   * Sends the pages in order, then waits until the destination has confirmed them or it is time to give up. Ends
+   * early at `feedUntilNs` or when stopped; what was confirmed is then in `sent` all the same.
+   */
+  async feed(feed: Feed): Promise<Fed> {
+    const confirmedBefore = this.#pagesWritten
+    assert(this.#pagesConfirmed === confirmedBefore, 'a lane is idle between two copies')
+    const order = new PageList()
+    const totals: Totals = { payloadBytes: 0, messageBytes: 0, zeroPages: 0 }
+    const startNs = monotonicNs()
+    const timer = setTimeout(() => this.giveUp(), millisecondsUntil(feed.giveUpAtNs))
+    try {
+      await this.#writeAll(feed, order, startNs, totals)
+      if (order.length > 0) await this.#flush()
+    } finally {
+      clearTimeout(timer)
+    }
+    if (this.#error !== undefined) throw this.#error
+    order.forEachUpTo(this.#pagesConfirmed - confirmedBefore, (page) => feed.sent.add(page))
+    return totals
+  }
+
+  /** Writes a rare frame and waits until the kernel has it, or until the lane gives up. */
+  async send(bytes: Buffer): Promise<void> {
+    await this.#write(bytes)
+    if (this.#error !== undefined) throw this.#error
+  }
+
+  /** The destination confirmed pages of this lane: `total` since it opened, modulo 2^32. */
+  confirmed(flush: number, total: number): void {
+    const confirmed = this.#pagesConfirmed + ((total - this.#pagesConfirmed) >>> 0)
+    if (confirmed > this.#pagesWritten) {
+      throw protocolError(`${confirmed} pages confirmed on lane ${this.name}, ${this.#pagesWritten} sent`)
+    }
+    this.#pagesConfirmed = confirmed
+    if (flush !== 0 && this.#awaitedFlush?.flush === flush) this.#awaitedFlush.done()
+  }
+
+  /** The lane is broken: whoever waits on it is told. */
+  fail(error: Error): void {
+    this.#error ??= error
+    this.#socket.destroy()
+    this.giveUp()
+  }
+
+  /** Ends every wait of this lane now. What is not confirmed stays so, and only an abort may follow. */
+  giveUp(): void {
+    this.#gaveUp = true
+    for (const release of this.#releases) release()
+  }
+
+  #over(feed: Feed): boolean {
+    return this.#gaveUp || feed.stopped() || monotonicNs() >= feed.feedUntilNs
+  }
+
+  async #writeAll(feed: Feed, order: PageList, startNs: number, totals: Totals): Promise<void> {
+    const batch = new Uint32Array(pagesPerPeek)
+    let cursor = 0
+    while (!this.#over(feed)) {
+      const taken = takeBatch(feed.pages, cursor, batch)
+      if (taken.count === 0) return
+      cursor = taken.next
+      feed.advanceGuest()
+      const count = feed.skipRedirtied ? this.#dropRedirtied(batch, taken.count, feed.skipped) : taken.count
+      const written = await this.#writeBatch(batch.subarray(0, count), feed, startNs, totals)
+      order.push(batch.subarray(0, written))
+      if (written < count) return
+    }
+  }
+
+  #dropRedirtied(batch: Uint32Array, count: number, skipped: PageSet): number {
+    const dirty = this.#memory.dirty
+    let kept = 0
+    for (let i = 0; i < count; i++) {
+      const page = batch[i]!
+      if (dirty.has(page)) skipped.add(page)
+      else batch[kept++] = page
+    }
+    return kept
+  }
+
+  /** Returns how many pages of the batch were written before it was time to stop. */
+  async #writeBatch(batch: Uint32Array, feed: Feed, startNs: number, totals: Totals): Promise<number> {
+    for (let from = 0; from < batch.length; from += pagesPerWrite) {
+      const slot = this.#turn++ % writesInFlight
+      await this.#writes[slot]
+      if (feed.rateLimitBps !== undefined) await this.#pace(feed, startNs, totals.payloadBytes)
+      if (this.#over(feed)) return from
+      feed.advanceGuest()
+      const pages = batch.subarray(from, from + pagesPerWrite)
+      const buffer = this.#buffers[slot]!
+      const bytes = this.#frame(pages, buffer, totals)
+      this.#pagesWritten += pages.length
+      totals.messageBytes += bytes
+      this.#writes[slot] = this.#write(buffer.subarray(0, bytes))
+      await turn()
+    }
+    return batch.length
+  }
+
+  #frame(pages: Uint32Array, buffer: Buffer, totals: Totals): number {
+    const content = this.#content
+    const versions = this.#memory.versions
+    const pageBytes = content.pageBytes
+    let at = 0
+    for (let i = 0; i < pages.length; i++) {
+      const page = pages[i]!
+      const version = versions[page]!
+      writeHeader(buffer, at, FrameType.page, Encoding.raw, pageBytes, page, version)
+      content.write(page, version, buffer, at + headerBytes)
+      if (page === this.#flipPage) this.#flip(buffer, at + headerBytes)
+      at += headerBytes + pageBytes
+    }
+    totals.payloadBytes += pages.length * pageBytes
+    return at
+  }
+
+  #flip(buffer: Buffer, at: number): void {
+    const victim = at + Math.floor(this.#content.pageBytes / 2)
+    buffer[victim] = buffer[victim]! ^ 0x01
+    this.#flipPage = undefined
+  }
+
+  async #pace(feed: Feed, startNs: number, payloadBytes: number): Promise<void> {
+    const dueNs = startNs + (payloadBytes * 8e9) / feed.rateLimitBps!
+    const until = Math.min(dueNs, feed.feedUntilNs)
+    while (monotonicNs() < until && !this.#over(feed)) {
+      await sleep(Math.min((until - monotonicNs()) / 1e6, 50))
+    }
+  }
+
+  async #flush(): Promise<void> {
+    const flush = ++this.#flushes
+    const confirmed = this.#wait((done) => {
+      this.#awaitedFlush = { flush, done }
+    })
+    await Promise.all([...this.#writes, this.#write(frame(FrameType.flush, flush)), confirmed])
+    this.#awaitedFlush = undefined
+  }
+
+  /** Ends when the kernel has the bytes, when the lane gives up, or when it breaks: `#error` then says why. */
+  #write(bytes: Buffer): Promise<void> {
+    this.bytesWritten += bytes.length
+    return this.#wait((done) => {
+      this.#socket.write(bytes, (error) => {
+        if (error) this.fail(error)
+        done()
+      })
+    })
+  }
+
+  /** A wait that `giveUp` ends too. */
+  #wait(begin: (done: () => void) => void): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#releases.delete(done)
+        resolve()
+      }
+      this.#releases.add(done)
+      if (this.#gaveUp) done()
+      else begin(done)
+    })
+  }
+}
+
+interface Totals {
+  payloadBytes: number
+  messageBytes: number
+  zeroPages: number
+}
+
+/** Pages in the order in which they were written, in chunks that grow as needed. */
+class PageList {
+  readonly #chunks: Uint32Array[] = []
+  length = 0
+
+  push(pages: Uint32Array): void {
+    if (pages.length === 0) return
+    this.#chunks.push(pages.slice())
+    this.length += pages.length
+  }
+
+  /** Visits the first `count` pages. */
+  forEachUpTo(count: number, visit: (page: number) => void): void {
+    let left = count
+    for (const chunk of this.#chunks) {
+      const here = Math.min(left, chunk.length)
+      for (let i = 0; i < here; i++) visit(chunk[i]!)
+      left -= here
+      if (left === 0) return
+    }
+  }
+}
+
+/** The next pages after `cursor`: a page number for sets, an index for lists. */
+function takeBatch(
+  pages: ReadonlyPageSet | Uint32Array,
+  cursor: number,
+  batch: Uint32Array,
+): { readonly count: number; readonly next: number } {
+  if (pages instanceof Uint32Array) {
+    const part = pages.subarray(cursor, cursor + batch.length)
+    batch.set(part)
+    return { count: part.length, next: cursor + part.length }
+  }
+  const count = pages.fill(cursor, batch)
+  return { count, next: count === 0 ? cursor : batch[count - 1]! + 1 }
+}
+
+/** Lets the event loop see confirmations, timers and control messages between two writes. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+/** Milliseconds for a timer, which takes at most 2^31 - 1 of them. */
+function millisecondsUntil(ns: number): number {
+  return Math.max(0, Math.min((ns - monotonicNs()) / 1e6, 2 ** 31 - 1))
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}

@@ -1,0 +1,116 @@
+/**
+ * Pagewire's protocol, version 1: frames of a 16-byte header and a payload, big-endian, on each lane's TCP
+ * connection after the handshake (handshake.ts).
+ *
+ *    0               1               2               3
+ *   +---------------+---------------+---------------+---------------+
+ *   |     type      |   encoding    |         reserved (0)          |
+ *   +---------------+---------------+---------------+---------------+
+ *   |                        payload length                         |
+ *   +---------------+---------------+---------------+---------------+
+ *   |                a: page number, or see FrameType               |
+ *   +---------------+---------------+---------------+---------------+
+ *   |                b: version, or see FrameType                   |
+ *   +---------------+---------------+---------------+---------------+
+ */
+
+export const headerBytes = 16
+export const protocolVersion = 1
+
+/** What a frame is. S: sent by the source, D: by the destination. */
+export const FrameType = {
+  /** S. Payload: JSON session description. First frame, on lane 0 only. */
+  config: 0x01,
+  /** D. The session can begin. */
+  configOk: 0x02,
+  /** S. a: page number, b: version. Payload: the page in its encoding. */
+  page: 0x10,
+  /** S. a: sequence number. Asks for a confirmation of all pages before it on this lane. */
+  flush: 0x11,
+  /** D. a: sequence number of the flush (0: unasked), b: pages received on this lane so far, modulo 2^32. */
+  confirm: 0x12,
+  /** S. a: offset. Payload: a piece of the device state. */
+  device: 0x20,
+  /** S. a: device state bytes in all, b: number of lanes. Payload: pages sent on each lane, u32 each, modulo 2^32. */
+  handover: 0x21,
+  /** D. The guest runs here. Payload: u64 ns of the destination's clock when the device state was complete, u64 ns when it ran. */
+  resumed: 0x22,
+  /** S. a: first page. Payload: for each page u32 version, u32 CRC-32 of its bytes, as of the suspend. */
+  audit: 0x30,
+  /** S. All pages were listed. */
+  auditEnd: 0x31,
+  /** D. a: pages that differ, b: the first of them. */
+  auditResult: 0x32,
+  /** S. Payload: reason as UTF-8. The destination forgets the guest. */
+  abort: 0x40,
+  /** D. Forgotten. */
+  aborted: 0x41,
+  /** Both. Payload: JSON { code, message, page? }. The sender has given up. */
+  error: 0x42,
+  /** S. The session is over; no frame follows. */
+  bye: 0x43,
+} as const
+
+export type FrameTypeCode = (typeof FrameType)[keyof typeof FrameType]
+
+/** How a page's payload is encoded. */
+export const Encoding = {
+  /** The page's bytes as they are. */
+  raw: 0,
+  /** No payload: every byte is zero. */
+  zero: 1,
+} as const
+
+const kib = 1024
+
+/** Longest payload of each frame type, checked before anything is read. Pages have their own: the page size. */
+const longestPayload = new Map<number, number>([
+  [FrameType.config, 64 * kib],
+  [FrameType.configOk, 0],
+  [FrameType.flush, 0],
+  [FrameType.confirm, 0],
+  [FrameType.device, 64 * kib],
+  [FrameType.handover, 4 * kib],
+  [FrameType.resumed, 16],
+  [FrameType.audit, 256 * kib],
+  [FrameType.auditEnd, 0],
+  [FrameType.auditResult, 0],
+  [FrameType.abort, 4 * kib],
+  [FrameType.aborted, 0],
+  [FrameType.error, 16 * kib],
+  [FrameType.bye, 0],
+])
+
+/** Pages that one audit frame lists at most. */
+export const auditPagesPerFrame = (256 * kib) / 8
+/** Bytes of device state in one frame at most. */
+export const deviceBytesPerFrame = 64 * kib
+
+/** The longest payload that a frame of this type may have, or undefined for a type that does not exist. */
+export function payloadLimit(type: number, pageBytes: number): number | undefined {
+  return type === FrameType.page ? pageBytes : longestPayload.get(type)
+}
+
+/** Writes a frame header at `at`. */
+export function writeHeader(
+  target: Buffer,
+  at: number,
+  type: number,
+  encoding: number,
+  length: number,
+  a: number,
+  b: number,
+): void {
+  target.writeUInt32BE(((type << 24) | (encoding << 16)) >>> 0, at)
+  target.writeUInt32BE(length, at + 4)
+  target.writeUInt32BE(a, at + 8)
+  target.writeUInt32BE(b, at + 12)
+}
+
+/** A whole frame as one buffer, for the frames that are rare. */
+export function frame(type: FrameTypeCode, a = 0, b = 0, payload: Uint8Array = new Uint8Array(0)): Buffer {
+  const bytes = Buffer.allocUnsafe(headerBytes + payload.length)
+  writeHeader(bytes, 0, type, 0, payload.length, a, b)
+  bytes.set(payload, headerBytes)
+  return bytes
+}
