@@ -17,8 +17,6 @@ export class AgentTestbed implements Testbed {
   #cancelled = false
   #wake: (() => void) | undefined
   #lastNs = 0
-  #stallNs = 0
-  #stallAsOfNs = 0
 
   constructor(guest: Guest, link: Link) {
     this.#guest = guest
@@ -33,7 +31,7 @@ export class AgentTestbed implements Testbed {
 
   get guestStallNs(): number {
     this.#advance()
-    return Math.round(this.#stallNs)
+    return Math.round(this.#guest.stallNs)
   }
 
   /** Asks the engine to abort: every wait of this testbed ends soon. */
@@ -117,12 +115,7 @@ export class AgentTestbed implements Testbed {
   }
 
   #advance(): void {
-    const now = this.nowNs()
-    if (this.#guest.running && this.#stallAsOfNs > 0) {
-      this.#stallNs += (now - this.#stallAsOfNs) * this.#guest.withheld
-    }
-    this.#stallAsOfNs = now
-    this.#guest.advance(now)
+    this.#guest.advance(this.nowNs())
   }
 }
 

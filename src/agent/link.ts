@@ -32,7 +32,9 @@ export interface LinkOptions {
   readonly secret: Buffer
   readonly congestionControl: string
   /** Unsent bytes that the kernel may hold of each lane: how long before their departure pages are read. */
-  readonly laneBufferBytes: number
+  readonly unsentBytes: number
+  /** SO_SNDBUF of each lane; the kernel tunes it when absent. */
+  readonly sendBufferBytes?: number
   /** Both agents run on one kernel and share its clock, so that the destination's time stamps can be used. */
   readonly sharedClock: boolean
   readonly hooks: LaneHooks
@@ -100,20 +102,30 @@ export class Link {
     return lane
   }
 
+  /** Pages confirmed on all lanes, repeats counted. */
+  get pagesConfirmed(): number {
+    let pages = 0
+    for (const lane of this.#lanes.values()) pages += lane.pagesConfirmed
+    return pages
+  }
+
+  /** Bytes that the application has written to and read from each lane, handshake included. */
+  byteCounts(): readonly LaneBytes[] {
+    return this.#options.lanes.map(({ name }) => {
+      const socket = this.#socket(name)
+      return { name, bytesWritten: socket.bytesWritten, bytesRead: socket.bytesRead }
+    })
+  }
+
   /** What went over each lane, and how its connection fared. */
   statistics(): readonly LaneStatistics[] {
-    return this.#options.lanes.map(({ name }) => {
-      const lane = this.#lanes.get(name)
-      const socket = this.#sockets.get(name)
-      assert(lane !== undefined && socket !== undefined, 'statistics are taken of open lanes')
+    return this.byteCounts().map((counts) => {
+      const socket = this.#socket(counts.name)
       const open = !socket.destroyed
       return {
-        name,
-        bytesWritten: lane.bytesWritten,
-        bytesRead: socket.bytesRead,
-        pagesWritten: lane.pagesWritten,
+        ...counts,
+        pagesWritten: this.#lanes.get(counts.name)?.pagesWritten ?? 0,
         congestionControl: open ? congestionControl(socket) : this.#options.congestionControl,
-        localPort: socket.localPort ?? 0,
         ...(open ? { tcp: tcpInfo(socket) } : {}),
       }
     })
@@ -218,7 +230,10 @@ export class Link {
       dscp: endpoint.dscp,
       priority: endpoint.pcp,
       congestionControl: this.#options.congestionControl,
-      notSentLowatBytes: this.#options.laneBufferBytes,
+      notSentLowatBytes: this.#options.unsentBytes,
+      ...(this.#options.sendBufferBytes === undefined
+        ? {}
+        : { sendBufferBytes: this.#options.sendBufferBytes }),
       connectTimeoutMs,
       onread: inbound.onread,
     })
@@ -258,6 +273,12 @@ export class Link {
       })
     })
     return { promise, resolve }
+  }
+
+  #socket(name: string): Socket {
+    const socket = this.#sockets.get(name)
+    assert(socket !== undefined, 'every lane of a link has a socket')
+    return socket
   }
 
   #first(): SourceLane {
@@ -367,13 +388,16 @@ export class Link {
   }
 }
 
-export interface LaneStatistics {
+export interface LaneBytes {
   readonly name: string
   readonly bytesWritten: number
   readonly bytesRead: number
+}
+
+export interface LaneStatistics extends LaneBytes {
   readonly pagesWritten: number
   readonly congestionControl: string
-  readonly localPort: number
+  /** Absent when the lane was closed before it could be asked. */
   readonly tcp?: TcpInfo
 }
 

@@ -20,4 +20,16 @@ export const commands: readonly CommandEntry[] = [
     group: 'Migrate',
     load: async () => (await import('./scenario.js')).scenarioCommand,
   },
+  {
+    path: 'agent source',
+    summary: 'the sending agent by itself',
+    group: 'By hand',
+    load: async () => (await import('./agent-source.js')).sourceCommand,
+  },
+  {
+    path: 'agent destination',
+    summary: 'the receiving agent by itself',
+    group: 'By hand',
+    load: async () => (await import('./agent-destination.js')).destinationCommand,
+  },
 ]

@@ -5,6 +5,7 @@
 
 import { PageSet, type ReadonlyPageSet } from '../memory/page-set.js'
 import { assert, unreachable } from '../support/assert.js'
+import { PagewireError } from '../support/errors.js'
 import type { Journal } from './journal.js'
 import { bitsPerSecond, type MigrationRecord, type Outcome, type Round } from './metrics.js'
 import type { CopyOutcome, Intent, Lane, Strategy, View } from './strategy.js'
@@ -18,7 +19,7 @@ export interface MigrationLimits {
 /** A strategy that asks for more intents than this does not end; the largest known one needs some thousands. */
 const maxIntents = 1_000_000
 
-/** Runs one migration to its end: completed, aborted or cancelled. A failing world throws; the caller aborts. */
+/** Runs one migration to its end: completed, aborted, cancelled or failed. */
 export async function migrate(
   strategy: Strategy,
   testbed: Testbed,
@@ -33,7 +34,13 @@ export async function migrate(
     assert(intents < maxIntents, `${strategy.info.name} ends within ${maxIntents} intents`)
     const next = view === undefined ? decisions.next() : decisions.next(view)
     if (next.done) break
-    await engine.carryOut(next.value)
+    try {
+      await engine.carryOut(next.value)
+    } catch (error) {
+      // The world failed: a result with what was measured so far. Anything else is a defect, and goes on up.
+      if (!(error instanceof PagewireError)) throw error
+      await engine.fail(error)
+    }
     if (engine.ended) break
     view = engine.view()
   }
@@ -141,6 +148,13 @@ class Engine {
       default:
         return unreachable(intent)
     }
+  }
+
+  /** The testbed broke. The guest runs on where it last ran. */
+  async fail(error: PagewireError): Promise<void> {
+    if (this.#phase !== 'postcopy') await this.#testbed.abort(error.message)
+    this.#reason = error.message
+    this.#end('failed')
   }
 
   /** Checks what every migration owes at its end, and adds up. */

@@ -1,0 +1,99 @@
+/** Agents under a runner: commands in, events out. Whoever loses the runner stops within a second. */
+
+import type { JournalEntry } from '../migration/journal.js'
+import type { Strategy } from '../migration/strategy.js'
+import { messageOf, PagewireError } from '../support/errors.js'
+import { readCommands, writeEvent } from './control.js'
+import { type DestinationResult, type RunningDestination, startDestination } from './destination.js'
+import { readDestinationJob, readSourceJob } from './job.js'
+import type { LaneEndpoint } from './session.js'
+import { type Progress, type RunningSource, type SourceResult, startSource } from './source.js'
+
+export type AgentEvent =
+  /** The destination waits on these ports. */
+  | { readonly event: 'listening'; readonly lanes: readonly LaneEndpoint[] }
+  | { readonly event: 'journal'; readonly entry: JournalEntry }
+  | { readonly event: 'progress'; readonly progress: Progress }
+  | { readonly event: 'source-result'; readonly result: SourceResult }
+  | { readonly event: 'destination-result'; readonly result: DestinationResult }
+  | { readonly event: 'error'; readonly code: string; readonly message: string; readonly next?: string }
+
+interface Streams {
+  readonly input: NodeJS.ReadableStream
+  readonly output: NodeJS.WritableStream
+}
+
+const progressIntervalMs = 200
+
+/** Serves one migration as the source. `bind` makes the strategy that the job names. */
+export async function serveSource(
+  streams: Streams,
+  bind: (name: string, options: Readonly<Record<string, unknown>>) => Strategy,
+): Promise<void> {
+  let running: RunningSource | undefined
+  let finished: Promise<void> | undefined
+  const say = (event: AgentEvent): void => writeEvent(streams.output, event)
+  try {
+    for await (const command of readCommands(streams.input)) {
+      if (command.do === 'quit') break
+      if (command.do === 'cancel') running?.cancel()
+      if (command.do === 'start' && running === undefined) {
+        const job = readSourceJob(command.job)
+        const strategy = bind(job.strategy, job.options)
+        running = startSource(job, strategy, { record: (entry) => say({ event: 'journal', entry }) })
+        finished = reportSource(running, say)
+      }
+    }
+  } catch (error) {
+    say(errorEvent(error))
+  }
+  running?.cancel()
+  await finished
+}
+
+async function reportSource(running: RunningSource, say: (event: AgentEvent) => void): Promise<void> {
+  const timer = setInterval(
+    () => say({ event: 'progress', progress: running.progress() }),
+    progressIntervalMs,
+  )
+  try {
+    say({ event: 'source-result', result: await running.result })
+  } catch (error) {
+    say(errorEvent(error))
+  } finally {
+    clearInterval(timer)
+  }
+}
+
+/** Serves one migration as the destination. */
+export async function serveDestination(streams: Streams): Promise<void> {
+  let running: RunningDestination | undefined
+  let finished: Promise<void> | undefined
+  const say = (event: AgentEvent): void => writeEvent(streams.output, event)
+  try {
+    for await (const command of readCommands(streams.input)) {
+      if (command.do === 'quit') break
+      if (command.do === 'cancel') running?.stop('stopped by the user')
+      if (command.do === 'start' && running === undefined) {
+        running = await startDestination(readDestinationJob(command.job))
+        say({ event: 'listening', lanes: running.lanes })
+        finished = running.result.then(
+          (result) => say({ event: 'destination-result', result }),
+          (error) => say(errorEvent(error)),
+        )
+      }
+    }
+  } catch (error) {
+    say(errorEvent(error))
+  }
+  running?.stop('the runner has gone')
+  await finished
+}
+
+function errorEvent(error: unknown): AgentEvent {
+  const code = error instanceof PagewireError ? error.code : 'internal'
+  const next = error instanceof PagewireError ? error.next : undefined
+  const message =
+    error instanceof PagewireError || !(error instanceof Error) ? messageOf(error) : (error.stack ?? '')
+  return { event: 'error', code, message, ...(next === undefined ? {} : { next }) }
+}

@@ -1,0 +1,188 @@
+/**
+ * The source agent: owns the guest, runs one migration through the engine, audits the destination's memory, and
+ * says what it measured. Which strategy decides is the caller's choice.
+ */
+
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { type ContentSpec, pageContent } from '../memory/content.js'
+import { migrate } from '../migration/engine.js'
+import type { Journal } from '../migration/journal.js'
+import type { MigrationRecord } from '../migration/metrics.js'
+import type { Strategy } from '../migration/strategy.js'
+import { PagewireError } from '../support/errors.js'
+import { Guest, type GuestSpec } from '../workload/guest.js'
+import { AgentTestbed } from './agent-testbed.js'
+import { monotonicNs } from './clock.js'
+import { type LaneStatistics, Link, type LinkOptions } from './link.js'
+import type { LaneEndpoint, Session } from './session.js'
+import type { LaneHooks } from './source-lane.js'
+
+export interface SourceJob {
+  /** Where the destination listens. */
+  readonly host: string
+  readonly lanes: readonly LaneEndpoint[]
+  /** Hex. */
+  readonly secret: string
+  readonly congestionControl: string
+  readonly unsentBytes: number
+  readonly sendBufferBytes?: number
+  readonly sharedClock: boolean
+  readonly guest: GuestSpec
+  readonly content: ContentSpec
+  readonly deviceBytes: number
+  readonly maxTotalNs: number
+  readonly hooks: LaneHooks
+}
+
+/** What a person watching wants to know a few times a second. */
+export interface Progress {
+  readonly elapsedNs: number
+  readonly phase: 'running' | 'suspended'
+  /** Pages confirmed by the destination so far, repeats counted. */
+  readonly pagesConfirmed: number
+  /** Pages in the dirty log at this moment. */
+  readonly dirtyPages: number
+  readonly guestWrites: number
+}
+
+export interface SourceResult {
+  readonly record: MigrationRecord
+  /** The destination's memory was compared page by page and equals the source's at suspend. */
+  readonly verified: boolean
+  readonly setupNs: number
+  /** On the clock of this machine (CLOCK_MONOTONIC). */
+  readonly beganNs: number
+  readonly endedNs: number
+  readonly lanes: readonly LaneStatistics[]
+  readonly guestWrites: number
+  readonly guestRunNs: number
+  /** Share of one core that this process used during the migration. */
+  readonly cpuShare: number
+  readonly eventLoopDelayP99Ns: number
+  readonly peakRssBytes: number
+}
+
+export interface RunningSource {
+  readonly result: Promise<SourceResult>
+  progress(): Progress
+  cancel(): void
+}
+
+export function startSource(job: SourceJob, strategy: Strategy, journal: Journal): RunningSource {
+  return new Source(job, strategy, journal)
+}
+
+class Source implements RunningSource {
+  readonly #job: SourceJob
+  readonly #guest: Guest
+  readonly #beganNs: number
+  #testbed: AgentTestbed | undefined
+  #link: Link | undefined
+  #cancelled = false
+  readonly result: Promise<SourceResult>
+
+  constructor(job: SourceJob, strategy: Strategy, journal: Journal) {
+    this.#job = job
+    this.#beganNs = monotonicNs()
+    this.#guest = new Guest(job.guest, this.#beganNs)
+    this.result = this.#run(strategy, journal)
+  }
+
+  progress(): Progress {
+    const now = monotonicNs()
+    return {
+      elapsedNs: now - this.#beganNs,
+      phase: this.#guest.running ? 'running' : 'suspended',
+      pagesConfirmed: this.#link?.pagesConfirmed ?? 0,
+      dirtyPages: this.#guest.memory.dirty.count,
+      guestWrites: this.#guest.memory.writes,
+    }
+  }
+
+  cancel(): void {
+    this.#cancelled = true
+    this.#testbed?.cancel()
+  }
+
+  async #run(strategy: Strategy, journal: Journal): Promise<SourceResult> {
+    const job = this.#job
+    const content = pageContent(job.content, job.guest.pageBytes, job.guest.seed)
+    const delay = monitorEventLoopDelay({ resolution: 5 })
+    const cpuBefore = process.cpuUsage()
+    delay.enable()
+
+    const link = await Link.open(linkOptions(job), sessionOf(job), content, this.#guest.memory)
+    this.#link = link
+    const setupNs = monotonicNs() - this.#beganNs
+    const testbed = new AgentTestbed(this.#guest, link)
+    this.#testbed = testbed
+    if (this.#cancelled) testbed.cancel()
+
+    const record = await migrate(strategy, testbed, { maxTotalNs: job.maxTotalNs }, journal, this.#beganNs)
+    const endedNs = this.#beganNs + record.totalNs
+    delay.disable()
+    const cpu = process.cpuUsage(cpuBefore)
+    const lanes = link.statistics()
+    const audited = record.outcome === 'completed' ? await audit(link) : undefined
+
+    return {
+      record: audited instanceof PagewireError ? failedBy(record, audited) : record,
+      verified: audited === 'equal',
+      setupNs,
+      beganNs: this.#beganNs,
+      endedNs,
+      lanes: audited === undefined ? lanes : withAudit(lanes, link),
+      guestWrites: this.#guest.memory.writes,
+      guestRunNs: this.#guest.guestNs,
+      cpuShare: ((cpu.user + cpu.system) * 1000) / Math.max(1, endedNs - this.#beganNs),
+      eventLoopDelayP99Ns: delay.percentile(99),
+      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    }
+  }
+}
+
+/** Compares the memories and ends the session. A difference is a result: the migration has failed. */
+async function audit(link: Link): Promise<'equal' | PagewireError> {
+  try {
+    await link.audit()
+    await link.bye()
+    return 'equal'
+  } catch (error) {
+    link.close()
+    if (error instanceof PagewireError) return error
+    throw error
+  }
+}
+
+function failedBy(record: MigrationRecord, error: PagewireError): MigrationRecord {
+  return { ...record, outcome: 'failed', reason: error.message }
+}
+
+/** The connection's figures as of the end of the migration, the byte counts as of the end of the session. */
+function withAudit(lanes: readonly LaneStatistics[], link: Link): readonly LaneStatistics[] {
+  return link.byteCounts().map((counts, index) => ({ ...lanes[index]!, ...counts }))
+}
+
+function sessionOf(job: SourceJob): Session {
+  return {
+    totalPages: job.guest.totalPages,
+    pageBytes: job.guest.pageBytes,
+    deviceBytes: job.deviceBytes,
+    seed: job.guest.seed,
+    content: job.content,
+    lanes: job.lanes.map((lane) => lane.name),
+  }
+}
+
+function linkOptions(job: SourceJob): LinkOptions {
+  return {
+    host: job.host,
+    lanes: job.lanes,
+    secret: Buffer.from(job.secret, 'hex'),
+    congestionControl: job.congestionControl,
+    unsentBytes: job.unsentBytes,
+    ...(job.sendBufferBytes === undefined ? {} : { sendBufferBytes: job.sendBufferBytes }),
+    sharedClock: job.sharedClock,
+    hooks: job.hooks,
+  }
+}

@@ -1,0 +1,72 @@
+/** From a scenario to what each agent is told. */
+
+import type { DestinationJob } from '../agent/destination.js'
+import type { NamedSourceJob } from '../agent/job.js'
+import type { LaneEndpoint } from '../agent/session.js'
+import type { LaneHooks } from '../agent/source-lane.js'
+import type { Scenario } from './scenario.js'
+
+/** Unsent bytes the kernel holds of each lane: some 10 ms of a 200 Mbit/s link, so that pages are read late. */
+const unsentBytes = 256 * 1024
+
+/** The lanes in their fixed order. `port`: of the first lane, the others follow; 0 lets the kernel choose. */
+export function laneEndpoints(scenario: Scenario, port: number): readonly LaneEndpoint[] {
+  return Object.entries(scenario.migration.lanes).map(([name, { dscp, pcp }], index) => ({
+    name,
+    dscp,
+    pcp,
+    port: port === 0 ? 0 : port + index,
+  }))
+}
+
+export function destinationJob(
+  scenario: Scenario,
+  host: string,
+  lanes: readonly LaneEndpoint[],
+  secret: string,
+): DestinationJob {
+  return { host, lanes, secret, congestionControl: scenario.migration.congestionControl }
+}
+
+/** Faults for tests, never set by a scenario. */
+export interface RunHooks extends LaneHooks {
+  /** This lane's socket at the source carries no mark. */
+  readonly unmarkedLane?: string
+}
+
+export function sourceJob(
+  scenario: Scenario,
+  host: string,
+  lanes: readonly LaneEndpoint[],
+  secret: string,
+  sharedClock: boolean,
+  hooks: RunHooks = {},
+): NamedSourceJob {
+  const { guest, migration } = scenario
+  return {
+    host,
+    lanes: lanes.map((lane) => (lane.name === hooks.unmarkedLane ? { ...lane, dscp: 0, pcp: 0 } : lane)),
+    secret,
+    congestionControl: migration.congestionControl,
+    unsentBytes,
+    ...(migration.laneBufferBytes === undefined ? {} : { sendBufferBytes: migration.laneBufferBytes }),
+    sharedClock,
+    guest: {
+      totalPages: guest.totalPages,
+      pageBytes: guest.pageBytes,
+      seed: scenario.seed,
+      workload: {
+        kind: guest.workload.kind,
+        writesPerSecond: guest.workload.dirtyPagesPerSecond,
+        workingSetPages: guest.workload.workingSetPages,
+        hotShare: guest.workload.hotShare,
+      },
+    },
+    content: guest.content,
+    deviceBytes: guest.deviceStateBytes,
+    maxTotalNs: migration.maxTotalNs,
+    hooks,
+    strategy: migration.strategy,
+    options: migration.options,
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * The result document of a run (`result.json`, schema pagewire.run/1) and the one place where our units become its
+ * snake_case names. What each figure means is defined where it is computed: migration/metrics.ts, analysis/.
+ */
+
+import type { MigrationRecord, Outcome, Round } from '../migration/metrics.js'
+import { bitsPerSecond } from '../migration/metrics.js'
+
+export const runSchema = 'pagewire.run/1'
+
+export interface RoundResult {
+  readonly round: number
+  readonly phase: Round['phase']
+  readonly start_ms: number
+  readonly duration_ms: number
+  readonly pages_sent: number
+  readonly pages_skipped: number
+  readonly pages_dirtied: number
+  readonly bytes_sent: number
+  readonly goodput_mbps: number
+}
+
+export interface MigrationResult {
+  readonly strategy: string
+  readonly total_time_ms: number
+  readonly setup_time_ms: number
+  /** Null when the guest was not handed over. */
+  readonly downtime_ms: number | null
+  readonly downtime_split_ms: {
+    readonly final_copy: number
+    readonly device: number
+    readonly handover: number
+  } | null
+  readonly rounds: readonly RoundResult[]
+  readonly pages_total: number
+  readonly pages_sent: number
+  readonly pages_zero: number
+  readonly pages_unique: number
+  readonly pages_postcopy_requests: number
+  readonly payload_bytes: number
+  /** Whole frames of the migration's lanes, both directions, from the capture; null in a prediction without one. */
+  readonly wire_bytes: number | null
+  readonly goodput_mbps: number
+  readonly guest_stall_ms: number
+  readonly guest_throttle_max: number
+  /** The destination's memory was compared with the source's at suspend and equals it. */
+  readonly verified: boolean
+}
+
+export interface FidelityCheck {
+  readonly name: string
+  readonly value: number
+  readonly limit: number
+  readonly unit: string
+  readonly ok: boolean
+  /** What to change when it is not. */
+  readonly advice: string
+}
+
+export interface Fidelity {
+  readonly valid: boolean
+  readonly checks: readonly FidelityCheck[]
+}
+
+export interface CrossTrafficResult {
+  readonly kind: string
+  readonly class: string
+  readonly offered_mbps: number | null
+  readonly achieved_mbps: number
+  readonly loss_ratio: number | null
+}
+
+export interface CaptureResult {
+  readonly point: string
+  readonly file: string
+  readonly packets: number
+  readonly dropped_by_kernel: number
+}
+
+/** Every field of result.json. Parts that a prediction cannot have are empty there. */
+export interface RunResult {
+  readonly schema: typeof runSchema
+  readonly origin: 'measured' | 'predicted'
+  readonly outcome: Outcome
+  readonly reason?: string
+  readonly run_dir: string | null
+  readonly scenario: unknown
+  readonly applied: unknown
+  readonly migration: MigrationResult | null
+  readonly classes: readonly unknown[]
+  readonly marks: unknown
+  readonly cross_traffic: readonly CrossTrafficResult[]
+  readonly outage: {
+    readonly client_ms: number
+    readonly probes_sent: number
+    readonly probes_lost: number
+  } | null
+  readonly captures: readonly CaptureResult[]
+  readonly ledger: unknown
+  readonly fidelity: Fidelity
+}
+
+/** What the record does not hold. */
+export interface MigrationExtras {
+  readonly setupNs: number
+  readonly verified: boolean
+  readonly wireBytes: number | null
+  readonly postcopyRequests?: number
+}
+
+export function migrationResult(record: MigrationRecord, extras: MigrationExtras): MigrationResult {
+  const split = record.downtimeSplitNs
+  return {
+    strategy: record.strategy,
+    total_time_ms: ms(record.totalNs),
+    setup_time_ms: ms(extras.setupNs),
+    downtime_ms: record.downtimeNs === undefined ? null : ms(record.downtimeNs),
+    downtime_split_ms:
+      split === undefined
+        ? null
+        : { final_copy: ms(split.finalCopy), device: ms(split.device), handover: ms(split.handover) },
+    rounds: record.rounds.map(roundResult),
+    pages_total: record.pagesTotal,
+    pages_sent: record.pagesSent,
+    pages_zero: record.pagesZero,
+    pages_unique: record.pagesUnique,
+    pages_postcopy_requests: extras.postcopyRequests ?? 0,
+    payload_bytes: record.payloadBytes,
+    wire_bytes: extras.wireBytes,
+    goodput_mbps: mbps(record.goodputBps),
+    guest_stall_ms: ms(record.guestStallNs),
+    guest_throttle_max: record.guestThrottleMax,
+    verified: extras.verified,
+  }
+}
+
+function roundResult(round: Round): RoundResult {
+  return {
+    round: round.round,
+    phase: round.phase,
+    start_ms: ms(round.startNs),
+    duration_ms: ms(round.durationNs),
+    pages_sent: round.pagesSent,
+    pages_skipped: round.pagesSkipped,
+    pages_dirtied: round.pagesDirtied,
+    bytes_sent: round.bytesSent,
+    goodput_mbps: mbps(bitsPerSecond(round.payloadBytes, round.durationNs)),
+  }
+}
+
+/** Milliseconds to the microsecond. */
+export function ms(ns: number): number {
+  return Math.round(ns / 1e3) / 1e3
+}
+
+/** Megabits per second to the kilobit. */
+export function mbps(bps: number): number {
+  return Math.round(bps / 1e3) / 1e3
+}
