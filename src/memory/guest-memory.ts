@@ -31,12 +31,8 @@ export class GuestMemory {
   /** Writes to pages[from..end), in this order. */
   writeAll(pages: Uint32Array, from: number, end: number): void {
     const versions = this.versions
-    const dirty = this.#dirty
-    for (let i = from; i < end; i++) {
-      const page = pages[i]!
-      versions[page]!++
-      dirty.add(page)
-    }
+    for (let i = from; i < end; i++) versions[pages[i]!]!++
+    this.#dirty.addList(pages, from, end)
     this.#writes += end - from
   }
 

@@ -207,7 +207,8 @@ class Engine {
       skippedPages += this.#skipped.count
       payloadBytes += result.payloadBytes
       this.#account(result.zeroPages, result.payloadBytes, result.messageBytes)
-      left = remaining(left, this.#sent, this.#skipped)
+      const done = this.#sent.count + this.#skipped.count
+      left = done === pagesOf(left) ? [] : remaining(left, this.#sent, this.#skipped)
     } while (left.length > 0 && testbed.nowNs() < untilNs && !this.#mustStop())
 
     const durationNs = testbed.nowNs() - startNs
@@ -330,7 +331,7 @@ class Engine {
       case 'copy':
         this.#journal.record({
           ...base,
-          pages: intent.lanes.reduce((sum, lane) => sum + pageCount(lane.pages), 0),
+          pages: pagesOf(intent.lanes),
           lanes: intent.lanes.map((lane) => lane.via),
         })
         break
@@ -359,6 +360,10 @@ class Engine {
 /** Pages of a lane, whether a set or a list. */
 export function pageCount(pages: ReadonlyPageSet | Uint32Array): number {
   return pages instanceof Uint32Array ? pages.length : pages.count
+}
+
+function pagesOf(lanes: readonly Lane[]): number {
+  return lanes.reduce((sum, lane) => sum + pageCount(lane.pages), 0)
 }
 
 /** What a copy that was cut short still owes: its lanes without the pages that were sent or skipped. */

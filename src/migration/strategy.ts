@@ -13,6 +13,8 @@ export type LaneName = 'bulk' | 'final'
 export interface Lane {
   readonly pages: ReadonlyPageSet | Uint32Array
   readonly via: LaneName
+  /** A set goes round from this page: ascending to the end, then from page 0; 0 when absent. */
+  readonly from?: number
   /** Upper bound of the sending rate in payload bits per second; none when absent. */
   readonly rateLimitBps?: number
 }

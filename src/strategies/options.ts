@@ -2,7 +2,7 @@
 
 import type { LaneName, OptionHelp } from '../migration/strategy.js'
 import { usageError } from '../support/errors.js'
-import { parseDurationNs } from '../support/units.js'
+import { parseBytes, parseDurationNs, parseRateBps } from '../support/units.js'
 
 /** One option. `read` throws a plain Error that says what is accepted. */
 export interface OptionSpec<Value> {
@@ -121,6 +121,42 @@ export function duration(fallback: string, meaning: string): OptionSpec<number> 
     shown: fallback,
     meaning,
     read: (given) => parseDurationNs(String(given)),
+  }
+}
+
+/** A rate such as `200mbit`, in bits per second. */
+export function rate(fallback: string, meaning: string): OptionSpec<number> {
+  return {
+    unit: 'a rate',
+    fallback: parseRateBps(fallback),
+    shown: fallback,
+    meaning,
+    read: (given) => parseRateBps(String(given)),
+  }
+}
+
+/** A memory size such as `64MiB`, in bytes. */
+export function memorySize(fallback: string, meaning: string): OptionSpec<number> {
+  return {
+    unit: 'a memory size',
+    fallback: parseBytes(fallback),
+    shown: fallback,
+    meaning,
+    read: (given) => parseBytes(String(given)),
+  }
+}
+
+/** A switch. */
+export function flag(fallback: boolean, meaning: string): OptionSpec<boolean> {
+  return {
+    unit: 'true | false',
+    fallback,
+    shown: String(fallback),
+    meaning,
+    read: (given) => {
+      if (typeof given === 'boolean') return given
+      throw new Error('Give true or false.')
+    },
   }
 }
 

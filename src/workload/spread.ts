@@ -10,12 +10,16 @@ export function spreadPages(
   numbers: Random,
 ): Uint32Array {
   assert(count >= 1 && count <= totalPages, 'a working set has between one page and all of them')
-  const starts = Uint32Array.from({ length: Math.ceil(totalPages / runPages) }, (_, run) => run * runPages)
+  const starts = new Uint32Array(Math.ceil(totalPages / runPages))
+  for (let run = 0; run < starts.length; run++) starts[run] = run * runPages
   shuffle(starts, numbers)
+  if (runPages === 1) return starts.slice(0, count)
   const pages = new Uint32Array(count)
   let filled = 0
-  for (const start of starts) {
-    for (let page = start; page < Math.min(start + runPages, totalPages); page++) {
+  for (let run = 0; run < starts.length; run++) {
+    const start = starts[run]!
+    const end = Math.min(start + runPages, totalPages)
+    for (let page = start; page < end; page++) {
       if (filled === count) return pages
       pages[filled++] = page
     }

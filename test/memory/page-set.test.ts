@@ -112,3 +112,22 @@ test('the last page of the largest guest is a member like any other', () => {
 test('page sets of two guests do not mix', () => {
   assert.throws(() => new PageSet(10).addAll(new PageSet(11)), /one capacity/)
 })
+
+testSeeds('takeFrom splits a list by membership and keeps its order', 40, (seed) => {
+  const numbers = random(seed)
+  const capacity = 40 + numbers.below(400)
+  const pick = (): number[] => Array.from({ length: numbers.below(capacity) }, () => numbers.below(capacity))
+  const among = PageSet.of(capacity, pick())
+  const into = PageSet.of(capacity, pick())
+  const before = new Set(members(into))
+  const pages = [...new Set(pick())]
+  const list = Uint32Array.from(pages)
+  const kept = into.takeFrom(list, pages.length, among)
+  assert.deepEqual(
+    [...list.subarray(0, kept)],
+    pages.filter((page) => !among.has(page)),
+  )
+  const expected = [...new Set([...before, ...pages.filter((page) => among.has(page))])].sort((a, b) => a - b)
+  assert.deepEqual(members(into), expected)
+  assert.equal(into.count, expected.length)
+})

@@ -1,0 +1,87 @@
+/** Migrations on the model for tests: a logical clock on which a page takes a whole number of nanoseconds. */
+
+import assert from 'node:assert/strict'
+import { migrate } from '../../src/migration/engine.js'
+import { silentJournal } from '../../src/migration/journal.js'
+import type { MigrationRecord } from '../../src/migration/metrics.js'
+import type { Strategy } from '../../src/migration/strategy.js'
+import { type LinkSpec, logicalLink } from '../../src/model/link.js'
+import { type ModelSpec, ModelTestbed } from '../../src/model/testbed.js'
+import { strategyNamed } from '../../src/strategies/index.js'
+import type { WorkloadSpec } from '../../src/workload/workload.js'
+
+export const pageBytes = 4096
+/** A page takes 1000 ns. */
+export const pageNs = 1000
+export const logical: LinkSpec = logicalLink((pageBytes * 8e9) / pageNs)
+
+export interface Setting {
+  readonly pages?: number
+  /** Page writes for each page sent. */
+  readonly ratio?: number
+  readonly workload?: Partial<WorkloadSpec>
+  readonly seed?: number
+  readonly deviceBytes?: number
+  readonly link?: LinkSpec
+  readonly readsPerWrite?: number
+}
+
+export function modelSpec(setting: Setting): ModelSpec {
+  const totalPages = setting.pages ?? 4096
+  const ratio = setting.ratio ?? 0.5
+  return {
+    guest: {
+      totalPages,
+      pageBytes,
+      seed: setting.seed ?? 1,
+      readsPerWrite: setting.readsPerWrite ?? 0,
+      workload: {
+        kind: ratio === 0 ? 'idle' : 'cycle',
+        writesPerSecond: (ratio * 1e9) / pageNs,
+        workingSetPages: totalPages,
+        hotShare: 0.9,
+        ...setting.workload,
+      },
+    },
+    deviceBytes: setting.deviceBytes ?? 0,
+    link: setting.link ?? logical,
+    lanes: { bulk: 7, final: 7 },
+  }
+}
+
+export interface Run {
+  readonly record: MigrationRecord
+  readonly testbed: ModelTestbed
+  /** Pages of the last round, as a share of memory. */
+  readonly finalShare: number
+  /** Pages sent, as a multiple of memory. */
+  readonly totalShare: number
+}
+
+/** Runs a scheme by name, or a strategy. A completed run must have moved the memory of the moment of suspend. */
+export async function run(
+  scheme: string | Strategy,
+  options: Readonly<Record<string, unknown>>,
+  setting: Setting,
+  testbed = new ModelTestbed(modelSpec(setting)),
+): Promise<Run> {
+  const strategy = typeof scheme === 'string' ? strategyNamed(scheme).create(options) : scheme
+  const record = await migrate(strategy, testbed, { maxTotalNs: 3600e9 }, silentJournal)
+  if (record.outcome === 'completed') assert.equal(testbed.differingPages(), 0, 'memory arrived as it was')
+  const suspended = record.rounds.filter((round) => round.phase === 'suspended')
+  const finalPages = suspended.reduce((sum, round) => sum + round.pagesSent, 0)
+  return {
+    record,
+    testbed,
+    finalShare: finalPages / testbed.totalPages,
+    totalShare: record.pagesSent / testbed.totalPages,
+  }
+}
+
+/** Asserts that two numbers differ by at most `tolerance`. */
+export function near(actual: number, expected: number, tolerance: number, what: string): void {
+  assert.ok(
+    Math.abs(actual - expected) <= tolerance,
+    `${what}: ${actual}, expected ${expected} +- ${tolerance}`,
+  )
+}
