@@ -21,6 +21,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./scenario.js')).scenarioCommand,
   },
   {
+    path: 'lab',
+    summary: 'the topology alone, to play with',
+    group: 'By hand',
+    load: async () => (await import('./lab.js')).labCommand,
+  },
+  {
     path: 'agent source',
     summary: 'the sending agent by itself',
     group: 'By hand',

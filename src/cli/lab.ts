@@ -6,6 +6,7 @@ import { usageError } from '../support/errors.js'
 import { parseRateBps } from '../support/units.js'
 import { labDown, labStatus, labUp } from '../topology/lab.js'
 import type { Discipline } from '../topology/spec.js'
+import { examples } from './help.js'
 
 interface UpOptions {
   readonly rate: string
@@ -37,7 +38,15 @@ export function labCommand(): Command {
     .command('status')
     .description('list the labs that are up')
     .action(async (_options: unknown, command: Command) => status(wantsJson(command)))
-  return lab
+  return lab.addHelpText(
+    'after',
+    examples([
+      ['sudo pagewire lab up --rate 50mbit', 'a lab named `hand` that stays, and how to get into it'],
+      ['sudo pagewire lab up other --discipline fifo', 'a second one beside it: a switch without QoS'],
+      ['pagewire lab status', 'the labs that are up, and whose they are'],
+      ['sudo pagewire lab down', 'take `hand` away'],
+    ]),
+  )
 }
 
 function wantsJson(command: Command): boolean {

@@ -2,30 +2,25 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { temporaryDirectory } from '../support/temporary.js'
 
-test('a process that exits right after logging loses nothing and keeps stdout clean', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'pw-test-'))
-  try {
-    const file = join(directory, 'logs', 'run.log')
-    const module = new URL('../../src/cli/log.js', import.meta.url).href
-    const script = `const { openLog } = await import(${JSON.stringify(module)})
+test('a process that exits right after logging loses nothing and keeps stdout clean', (context) => {
+  const file = join(temporaryDirectory(context), 'logs', 'run.log')
+  const module = new URL('../../src/cli/log.js', import.meta.url).href
+  const script = `const { openLog } = await import(${JSON.stringify(module)})
 const log = openLog({ name: 'run', level: 'error', file: ${JSON.stringify(file)} })
 log.info({ pages: 3 }, 'quiet')
 log.error('loud')
 process.exit(0)`
-    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
-      encoding: 'utf8',
-    })
-    assert.equal(stdout, '')
-    assert.match(stderr, /^\{[^\n]*"msg":"loud"\}\n$/)
-    const lines = readFileSync(file, 'utf8').trim().split('\n')
-    assert.equal(lines.length, 2)
-    assert.match(lines[0] ?? '', /"name":"run".*"pages":3.*"msg":"quiet"/)
-  } finally {
-    rmSync(directory, { recursive: true })
-  }
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+  })
+  assert.equal(stdout, '')
+  assert.match(stderr, /^\{[^\n]*"msg":"loud"\}\n$/)
+  const lines = readFileSync(file, 'utf8').trim().split('\n')
+  assert.equal(lines.length, 2)
+  assert.match(lines[0] ?? '', /"name":"run".*"pages":3.*"msg":"quiet"/)
 })

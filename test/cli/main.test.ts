@@ -39,7 +39,7 @@ for (const { path, summary } of commands) {
     const { code, stdout, stderr } = await pagewire([...path.split(' '), '--help'])
     assert.equal(code, 0, stderr)
     assert.match(stdout, new RegExp(`^Usage: pagewire ${path}`))
-    assert.match(stdout, /Examples:\n {2}.*pagewire/)
+    assert.match(stdout, /Examples:\n {2}[\s\S]*pagewire/)
     assert.match(stdout, /--json/)
     assert.notEqual(summary, '')
     const asked = await pagewire(['help', ...path.split(' ')])

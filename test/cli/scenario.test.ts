@@ -1,13 +1,12 @@
 /** `pagewire scenario`: what it prints can be used again. */
 
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { parseScenario } from '../../src/experiment/scenario.js'
 import { defaultScenarioText } from '../../src/experiment/scenario-default.js'
+import { temporaryFile } from '../support/temporary.js'
 import { pagewire } from './cli.js'
 
 test('it prints the default scenario as it is, and reads it back', async () => {
@@ -47,18 +46,12 @@ test('the published schema is a JSON schema that accepts the default scenario an
   assert.ok(!validate({ lnik: {} }))
 })
 
-test('a file is checked and its name is in the message', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'pw-test-'))
-  try {
-    const file = join(directory, 'mine.yaml')
-    writeFileSync(file, 'seed: 1\nlink: { rate: 1mb }\n')
-    const { code, stderr } = await pagewire(['scenario', file])
-    assert.equal(code, 2)
-    assert.ok(stderr.startsWith(`pagewire: ${file}:2:15: link.rate: `), stderr)
-    const absent = await pagewire(['scenario', join(directory, 'absent.yaml')])
-    assert.equal(absent.code, 2)
-    assert.match(absent.stderr, /cannot read .*absent\.yaml/)
-  } finally {
-    rmSync(directory, { recursive: true })
-  }
+test('a file is checked and its name is in the message', async (context) => {
+  const file = temporaryFile(context, 'mine.yaml', Buffer.from('seed: 1\nlink: { rate: 1mb }\n'))
+  const { code, stderr } = await pagewire(['scenario', file])
+  assert.equal(code, 2)
+  assert.ok(stderr.startsWith(`pagewire: ${file}:2:15: link.rate: `), stderr)
+  const absent = await pagewire(['scenario', join(file, 'absent.yaml')])
+  assert.equal(absent.code, 2)
+  assert.match(absent.stderr, /cannot read .*absent\.yaml/)
 })

@@ -6,19 +6,10 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { temporaryDirectory } from '../support/temporary.js'
 
 interface Box {
   readonly root: string
@@ -31,8 +22,7 @@ interface Box {
 
 /** A clone with nothing installed on a box whose fakes all work, root by default. */
 function box(context: TestContext): Box {
-  const root = mkdtempSync(join(tmpdir(), 'pw-setup-'))
-  context.after(() => rmSync(root, { recursive: true }))
+  const root = temporaryDirectory(context)
   const log = join(root, 'calls')
   const clone = join(root, 'clone')
   for (const directory of ['netns-scripts/bpf', 'src/marking', 'src/cli', 'test'])
