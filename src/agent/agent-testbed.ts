@@ -1,6 +1,7 @@
 /** The testbed of real agents: the guest lives in this process, its pages cross the network to the destination agent. */
 
 import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
+import { PageOrder } from '../migration/page-order.js'
 import type { LaneName } from '../migration/strategy.js'
 import type { CopyRequest, CopyResult, HandoverResult, Testbed } from '../migration/testbed.js'
 import { assert } from '../support/assert.js'
@@ -51,7 +52,7 @@ export class AgentTestbed implements Testbed {
     const fed = await Promise.all(
       request.lanes.map((lane) =>
         this.#link.lane(lane.via).feed({
-          pages: lane.pages,
+          order: new PageOrder(lane),
           rateLimitBps: lane.rateLimitBps,
           feedUntilNs: request.feedUntilNs,
           giveUpAtNs: request.giveUpAtNs,
@@ -78,6 +79,10 @@ export class AgentTestbed implements Testbed {
   peekDirty(): ReadonlyPageSet {
     this.#advance()
     return this.#guest.memory.dirty
+  }
+
+  declareOutstanding(pages: ReadonlyPageSet): void {
+    this.#guest.declareOutstanding(this.nowNs(), pages)
   }
 
   async throttle(withhold: number): Promise<void> {

@@ -6,7 +6,8 @@
 import type { Socket } from 'node:net'
 import type { PageContent } from '../memory/content.js'
 import type { GuestMemory } from '../memory/guest-memory.js'
-import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
+import type { PageSet } from '../memory/page-set.js'
+import type { PageOrder } from '../migration/page-order.js'
 import { assert } from '../support/assert.js'
 import { Encoding, FrameType, frame, headerBytes, writeHeader } from '../wire/frame.js'
 import { protocolError } from '../wire/frame-reader.js'
@@ -20,7 +21,7 @@ export const pagesPerPeek = 1024
 const writesInFlight = 2
 
 export interface Feed {
-  readonly pages: ReadonlyPageSet | Uint32Array
+  readonly order: PageOrder
   readonly rateLimitBps: number | undefined
   readonly feedUntilNs: number
   readonly giveUpAtNs: number
@@ -141,28 +142,15 @@ export class SourceLane {
 
   async #writeAll(feed: Feed, order: PageList, startNs: number, totals: Totals): Promise<void> {
     const batch = new Uint32Array(pagesPerPeek)
-    let cursor = 0
     while (!this.#over(feed)) {
-      const taken = takeBatch(feed.pages, cursor, batch)
-      if (taken.count === 0) return
-      cursor = taken.next
+      const taken = feed.order.take(batch)
+      if (taken === 0) return
       feed.advanceGuest()
-      const count = feed.skipRedirtied ? this.#dropRedirtied(batch, taken.count, feed.skipped) : taken.count
+      const count = feed.skipRedirtied ? feed.skipped.takeFrom(batch, taken, this.#memory.dirty) : taken
       const written = await this.#writeBatch(batch.subarray(0, count), feed, startNs, totals)
       order.push(batch.subarray(0, written))
       if (written < count) return
     }
-  }
-
-  #dropRedirtied(batch: Uint32Array, count: number, skipped: PageSet): number {
-    const dirty = this.#memory.dirty
-    let kept = 0
-    for (let i = 0; i < count; i++) {
-      const page = batch[i]!
-      if (dirty.has(page)) skipped.add(page)
-      else batch[kept++] = page
-    }
-    return kept
   }
 
   /** Returns how many pages of the batch were written before it was time to stop. */
@@ -276,21 +264,6 @@ class PageList {
       if (left === 0) return
     }
   }
-}
-
-/** The next pages after `cursor`: a page number for sets, an index for lists. */
-function takeBatch(
-  pages: ReadonlyPageSet | Uint32Array,
-  cursor: number,
-  batch: Uint32Array,
-): { readonly count: number; readonly next: number } {
-  if (pages instanceof Uint32Array) {
-    const part = pages.subarray(cursor, cursor + batch.length)
-    batch.set(part)
-    return { count: part.length, next: cursor + part.length }
-  }
-  const count = pages.fill(cursor, batch)
-  return { count, next: count === 0 ? cursor : batch[count - 1]! + 1 }
 }
 
 /** Lets the event loop see confirmations, timers and control messages between two writes. */

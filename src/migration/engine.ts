@@ -49,6 +49,20 @@ export async function migrate(
 
 type Phase = View['phase']
 
+/** A round that is not over: its counts so far. */
+interface OpenRound {
+  readonly startNs: number
+  sent: number
+  skipped: number
+  dirtied: number
+  bytes: number
+  payload: number
+}
+
+function openRound(startNs: number): OpenRound {
+  return { startNs, sent: 0, skipped: 0, dirtied: 0, bytes: 0, payload: 0 }
+}
+
 class Engine {
   readonly #name: string
   readonly #testbed: Testbed
@@ -62,10 +76,10 @@ class Engine {
   readonly #skipped: PageSet
   #phase: Phase = 'running'
   #round = 0
-  #lastCopy: CopyOutcome = { sentPages: 0, skippedPages: 0, durationNs: 0, goodputBps: 0 }
+  #lastCopy: CopyOutcome
 
   readonly #rounds: Round[] = []
-  #open: { startNs: number; sent: number; skipped: number; bytes: number; payload: number }
+  #open: OpenRound
   #sentPages = 0
   #zeroPages = 0
   #payloadBytes = 0
@@ -89,7 +103,9 @@ class Engine {
     this.#everSent = new PageSet(testbed.totalPages)
     this.#sent = new PageSet(testbed.totalPages)
     this.#skipped = new PageSet(testbed.totalPages)
-    this.#open = { startNs: this.#sinceBegin(), sent: 0, skipped: 0, bytes: 0, payload: 0 }
+    const none = new PageSet(testbed.totalPages)
+    this.#lastCopy = { sentPages: 0, skippedPages: 0, skipped: none, durationNs: 0, goodputBps: 0 }
+    this.#open = openRound(this.#sinceBegin())
     journal.record({ at_ns: 0, event: 'begin', strategy: name, pages_total: testbed.totalPages })
   }
 
@@ -133,7 +149,9 @@ class Engine {
       case 'copy':
         return this.#copy(intent)
       case 'syncDirty':
-        return this.#syncDirty()
+        return this.#syncDirty(intent.sameRound === true)
+      case 'declare':
+        return this.#testbed.declareOutstanding(intent.outstanding)
       case 'throttle':
         this.#throttleMax = Math.max(this.#throttleMax, intent.withhold)
         return this.#testbed.throttle(intent.withhold)
@@ -189,8 +207,8 @@ class Engine {
     const startNs = testbed.nowNs()
     const untilNs = intent.atMostNs === undefined ? this.#deadlineNs : startNs + intent.atMostNs
     let left = intent.lanes
+    const skipped = new PageSet(testbed.totalPages)
     let sentPages = 0
-    let skippedPages = 0
     let payloadBytes = 0
     do {
       this.#sent.clear()
@@ -204,7 +222,7 @@ class Engine {
         skipped: this.#skipped,
       })
       sentPages += this.#sent.count
-      skippedPages += this.#skipped.count
+      skipped.addAll(this.#skipped)
       payloadBytes += result.payloadBytes
       this.#account(result.zeroPages, result.payloadBytes, result.messageBytes)
       const done = this.#sent.count + this.#skipped.count
@@ -213,10 +231,11 @@ class Engine {
 
     const durationNs = testbed.nowNs() - startNs
     this.#copyNs += durationNs
-    this.#open.skipped += skippedPages
+    this.#open.skipped += skipped.count
     this.#lastCopy = {
       sentPages,
-      skippedPages,
+      skippedPages: skipped.count,
+      skipped,
       durationNs,
       goodputBps: bitsPerSecond(payloadBytes, durationNs),
     }
@@ -236,9 +255,13 @@ class Engine {
     this.#open.payload += payloadBytes
   }
 
-  async #syncDirty(): Promise<void> {
+  async #syncDirty(sameRound: boolean): Promise<void> {
     assert(this.#phase === 'running', 'no syncDirty once the guest is suspended')
     const dirtied = await this.#testbed.syncDirty(this.#unsent)
+    if (sameRound) {
+      this.#open.dirtied += dirtied
+      return
+    }
     this.#round++
     this.#closeRound(dirtied)
   }
@@ -298,6 +321,9 @@ class Engine {
   #closeRound(pagesDirtied: number): void {
     const now = this.#sinceBegin()
     const open = this.#open
+    const pages = open.sent + open.skipped + open.dirtied + pagesDirtied
+    // A scheme that syncs and then suspends at once had no round in between.
+    if (pages === 0 && open.bytes === 0 && now === open.startNs) return
     this.#rounds.push({
       round: this.#rounds.length + 1,
       phase: this.#phase,
@@ -305,11 +331,11 @@ class Engine {
       durationNs: now - open.startNs,
       pagesSent: open.sent,
       pagesSkipped: open.skipped,
-      pagesDirtied,
+      pagesDirtied: open.dirtied + pagesDirtied,
       bytesSent: open.bytes,
       payloadBytes: open.payload,
     })
-    this.#open = { startNs: now, sent: 0, skipped: 0, bytes: 0, payload: 0 }
+    this.#open = openRound(now)
   }
 
   #downtime(): Pick<MigrationRecord, 'downtimeNs' | 'downtimeSplitNs'> {
@@ -334,6 +360,9 @@ class Engine {
           pages: pagesOf(intent.lanes),
           lanes: intent.lanes.map((lane) => lane.via),
         })
+        break
+      case 'declare':
+        this.#journal.record({ ...base, pages: intent.outstanding.count })
         break
       case 'throttle':
         this.#journal.record({ ...base, detail: intent.withhold })

@@ -32,9 +32,14 @@ export type Intent =
        */
       readonly skipRedirtied?: boolean
     }
-  /** Reads and clears the dirty log into `unsent`: closes this round and opens the next. */
-  | { readonly do: 'syncDirty' }
-  /** Share of guest CPU time withheld from now on, 0..0.99. */
+  /**
+   * Reads and clears the dirty log into `unsent`: closes this round and opens the next, unless the scheme counts
+   * rounds otherwise and this sync is within one.
+   */
+  | { readonly do: 'syncDirty'; readonly sameRound?: true }
+  /** Tells the world what memory the scheme regards as outstanding: the workload `nested` then writes only there. */
+  | { readonly do: 'declare'; readonly outstanding: ReadonlyPageSet }
+  /** Share of guest CPU time withheld from now on, 0..1. */
   | { readonly do: 'throttle'; readonly withhold: number }
   | { readonly do: 'wait'; readonly forNs: number }
   /** Downtime starts. Implies a last syncDirty. */
@@ -66,6 +71,8 @@ export interface View {
 export interface CopyOutcome {
   readonly sentPages: number
   readonly skippedPages: number
+  /** The pages that were skipped: written again before their turn. */
+  readonly skipped: ReadonlyPageSet
   readonly durationNs: number
   /** Page payload that the destination confirmed, in bits per second; 0 when nothing was sent. */
   readonly goodputBps: number

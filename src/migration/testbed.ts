@@ -43,6 +43,8 @@ export interface Testbed {
   syncDirty(into: PageSet): Promise<number>
   /** The dirty log at this moment. */
   peekDirty(): ReadonlyPageSet
+  /** What the scheme regards as outstanding memory; for workloads that stay inside it. */
+  declareOutstanding(pages: ReadonlyPageSet): void
   throttle(withhold: number): Promise<void>
   wait(forNs: number): Promise<void>
   /** Stops the guest and reads the dirty log a last time. */

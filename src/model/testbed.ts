@@ -95,6 +95,10 @@ export class ModelTestbed implements Testbed {
     return this.guest.memory.dirty
   }
 
+  declareOutstanding(pages: ReadonlyPageSet): void {
+    this.guest.declareOutstanding(this.nowNs(), pages)
+  }
+
   async throttle(withhold: number): Promise<void> {
     this.guest.throttle(this.nowNs(), withhold)
   }
@@ -122,6 +126,7 @@ export class ModelTestbed implements Testbed {
 
   async abort(_reason: string): Promise<void> {
     if (!this.guest.running) this.guest.resume(this.nowNs())
+    this.guest.throttle(this.nowNs(), 0)
   }
 
   /** The oracle: pages whose version at the destination is not the one that the source had at its suspend. */

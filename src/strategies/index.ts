@@ -4,8 +4,9 @@ import type { StrategyFactory } from '../migration/strategy.js'
 import { usageError } from '../support/errors.js'
 import { preCopy } from './pre-copy.js'
 import { stopAndCopy } from './stop-and-copy.js'
+import { stord } from './stord.js'
 
-export const strategies: readonly StrategyFactory[] = [stopAndCopy, preCopy]
+export const strategies: readonly StrategyFactory[] = [stopAndCopy, preCopy, stord]
 
 /** Finds a strategy by name. Throws a usage error that lists the known ones. */
 export function strategyNamed(name: string): StrategyFactory {
