@@ -1,0 +1,31 @@
+/** Every scheme with every set of options that changes its rules. A new scheme is in the suite by its place in the list. */
+
+import { strategies } from '../../src/strategies/index.js'
+
+export interface Case {
+  readonly scheme: string
+  readonly options: Readonly<Record<string, unknown>>
+}
+
+/** Besides the defaults. */
+const variants: Readonly<Record<string, readonly Readonly<Record<string, unknown>>[]>> = {
+  'pre-copy': [
+    { profile: 'xen42', skip: 'off' },
+    { profile: 'xen-new' },
+    { profile: 'clark05', min_rate: '3gbit', max_rate: '30gbit', rate_step: '1gbit' },
+    { profile: 'clark05', rate_rule: 'code', min_rate: '3gbit', max_rate: '30gbit', rate_step: '1gbit' },
+    { profile: 'threshold-only', max_rounds: 40 },
+    { profile: 'threshold-only', skip: 'on', max_rounds: 40 },
+  ],
+  stord: [{ split: 1 }, { split: 7 }, { split: 3, skip: true }, { threshold_pages: 0, max_volume: 4 }],
+}
+
+export const cases: readonly Case[] = strategies.flatMap(({ info }) => [
+  { scheme: info.name, options: {} },
+  ...(variants[info.name] ?? []).map((options) => ({ scheme: info.name, options })),
+])
+
+export function nameOf({ scheme, options }: Case): string {
+  const given = Object.entries(options).map(([name, value]) => `${name}=${String(value)}`)
+  return given.length === 0 ? scheme : `${scheme} (${given.join(', ')})`
+}
