@@ -38,4 +38,10 @@ export const commands: readonly CommandEntry[] = [
     group: 'By hand',
     load: async () => (await import('./agent-destination.js')).destinationCommand,
   },
+  {
+    path: 'agent traffic',
+    summary: "one host's side of the cross-traffic",
+    group: 'By hand',
+    load: async () => (await import('./agent-traffic.js')).trafficAgentCommand,
+  },
 ]

@@ -1,0 +1,231 @@
+/** The cross-traffic of a whole scenario: which host sends what to whom, and what came of it. */
+
+import type { TrafficClass } from '../../marking/traffic-class.js'
+import { assert } from '../../support/assert.js'
+import { mbps, type OnFlowError } from './flow.js'
+import type {
+  DelayPercentiles,
+  FlowConfig,
+  FlowKind,
+  ProcessStats,
+  ReceiveStats,
+  SendStats,
+  TrafficConfig,
+} from './protocol.js'
+import { spawnTraffic } from './remote.js'
+import type { TrafficSide } from './side.js'
+
+export type SendingHost = 'neighbour' | 'source'
+
+/** An entry of a scenario's cross_traffic. */
+export interface CrossStream {
+  readonly kind: FlowKind
+  /** Bits of whole frames per second, all flows together; absent only for tcp-bulk. */
+  readonly rateBps?: number
+  /** IP packet of udp-cbr. */
+  readonly packetBytes?: number
+  readonly flows: number
+  readonly trafficClass: TrafficClass
+  readonly from: SendingHost
+  /** After `start`. */
+  readonly startNs: number
+  readonly stopNs?: number
+}
+
+export interface TrafficHost {
+  /** What to put before an argv to run it on this host. */
+  readonly inside: readonly string[]
+  /** IPv4 address in the tenants' network. */
+  readonly address: string
+}
+
+export interface CrossTrafficOptions {
+  readonly streams: readonly CrossStream[]
+  readonly hosts: Readonly<Record<SendingHost | 'destination', TrafficHost>>
+  /** The argv of `pagewire agent traffic`. */
+  readonly agent: readonly string[]
+  readonly congestionControl: string
+  readonly onError: OnFlowError
+}
+
+/** One stream, as the result document has it, and what stands behind the figures. */
+export interface CrossTrafficRow {
+  readonly kind: FlowKind
+  readonly class: string
+  readonly from: SendingHost
+  /** What was asked for; null for TCP without a rate. */
+  readonly asked_mbps: number | null
+  /** Whole frames that left the sender, per second of its time; for TCP they include what was sent again. */
+  readonly offered_mbps: number
+  /** Whole frames that arrived, per second of the same time. */
+  readonly achieved_mbps: number
+  /** UDP datagrams sent that never arrived; null for TCP, which sends again what was lost. */
+  readonly loss_ratio: number | null
+  readonly packets_sent: number
+  readonly packets_received: number
+  readonly duplicates: number | null
+  readonly reordered: number | null
+  readonly retransmits: number | null
+  readonly delay_ms: DelayPercentiles | null
+  /** Frames that the sender gave up because it was late: the load was less than asked. */
+  readonly skipped: number
+  /** Datagrams that reached the receiver's full socket: part of loss_ratio, but not lost by the network. */
+  readonly dropped_at_socket: number
+}
+
+export interface CrossTrafficOutcome {
+  readonly rows: readonly CrossTrafficRow[]
+  /** Load of each process, by host. */
+  readonly processes: Readonly<Record<string, ProcessStats>>
+}
+
+export interface CrossTraffic {
+  /** Starts the clock of the streams. */
+  start(): Promise<void>
+  /** Stops the senders, lets the receivers run dry. Call once. */
+  stop(): Promise<CrossTrafficOutcome>
+  /** Stops the senders at once, for an interrupt; `stop` still gives the figures. */
+  silence(): void
+  /** Ends all processes. Twice is fine. */
+  close(): Promise<void>
+}
+
+/** Starts one process per host that has something to do; they are ready, and silent, when it resolves. */
+export async function prepareCrossTraffic(options: CrossTrafficOptions): Promise<CrossTraffic> {
+  const running = new Running(options)
+  try {
+    await running.prepare()
+  } catch (error) {
+    await running.close()
+    throw error
+  }
+  return running
+}
+
+/** Pairs what was sent with what arrived. */
+export function crossTrafficRow(from: SendingHost, sent: SendStats, received: ReceiveStats): CrossTrafficRow {
+  const { unique } = received
+  return {
+    kind: sent.kind,
+    class: sent.class,
+    from,
+    asked_mbps: sent.asked_mbps,
+    offered_mbps: sent.offered_mbps,
+    // Over the sender's time: an arrival rate over the receiver's own would hide a late start or an early death.
+    achieved_mbps: mbps(received.frame_bytes, sent.duration_ms * 1e6),
+    loss_ratio: unique === null ? null : sent.packets === 0 ? 0 : (sent.packets - unique) / sent.packets,
+    packets_sent: sent.packets,
+    packets_received: received.packets,
+    duplicates: received.duplicates,
+    reordered: received.reordered,
+    retransmits: sent.retransmits,
+    delay_ms: received.delay_ms,
+    skipped: sent.skipped,
+    dropped_at_socket: received.dropped_at_socket,
+  }
+}
+
+class Running implements CrossTraffic {
+  private receiver: TrafficSide | undefined
+  private readonly senders = new Map<SendingHost, TrafficSide>()
+
+  constructor(private readonly options: CrossTrafficOptions) {}
+
+  async prepare(): Promise<void> {
+    const { streams, hosts } = this.options
+    if (streams.length === 0) return
+    const local = { host: hosts.destination.address, port: 0 }
+    const flows = streams.map((stream, i) => ({ ...this.common(stream, i), local }))
+    const receiver = await this.spawn('destination', { role: 'receive', flows })
+    this.receiver = receiver
+    for (const from of ['neighbour', 'source'] as const) await this.prepareSender(from, receiver)
+  }
+
+  async start(): Promise<void> {
+    for (const side of this.sides()) await side.start()
+  }
+
+  silence(): void {
+    for (const sender of this.senders.values()) sender.silence()
+  }
+
+  async stop(): Promise<CrossTrafficOutcome> {
+    const processes: Record<string, ProcessStats> = {}
+    const sent = new Map<string, SendStats>()
+    const answers = await Promise.all(
+      [...this.senders].map(async ([host, side]) => [host, await side.stop()] as const),
+    )
+    for (const [host, answer] of answers) {
+      processes[host] = answer.process
+      for (const stats of answer.stats) if (stats.role === 'send') sent.set(stats.id, stats)
+    }
+    const received = new Map<string, ReceiveStats>()
+    if (this.receiver) {
+      const answer = await this.receiver.stop()
+      processes['destination'] = answer.process
+      for (const stats of answer.stats) if (stats.role === 'receive') received.set(stats.id, stats)
+    }
+    const rows = this.options.streams.map((stream, i) => rowOf(stream, idOf(i), sent, received))
+    return { rows, processes }
+  }
+
+  async close(): Promise<void> {
+    // Senders first: a receiver that goes away would look like a failure to them.
+    await Promise.all([...this.senders.values()].map((side) => side.close()))
+    await this.receiver?.close()
+  }
+
+  private async prepareSender(from: SendingHost, receiver: TrafficSide): Promise<void> {
+    const { streams, hosts } = this.options
+    const local = { host: hosts[from].address, port: 0 }
+    const flows = streams.flatMap((stream, i): FlowConfig[] => {
+      if (stream.from !== from) return []
+      const port = receiver.ports[idOf(i)]
+      assert(port !== undefined, 'the receiver names the port of each flow')
+      return [{ ...this.common(stream, i), local, peer: { host: hosts.destination.address, port } }]
+    })
+    if (flows.length > 0) this.senders.set(from, await this.spawn(from, { role: 'send', flows }))
+  }
+
+  private spawn(host: SendingHost | 'destination', config: TrafficConfig): Promise<TrafficSide> {
+    const { hosts, agent, onError } = this.options
+    return spawnTraffic([...hosts[host].inside, ...agent], config, onError)
+  }
+
+  private sides(): readonly TrafficSide[] {
+    return [...(this.receiver ? [this.receiver] : []), ...this.senders.values()]
+  }
+
+  private common(stream: CrossStream, index: number): Omit<FlowConfig, 'local'> {
+    const { kind, flows, trafficClass, rateBps, packetBytes, startNs, stopNs } = stream
+    return {
+      id: idOf(index),
+      kind,
+      flows,
+      class: trafficClass.name,
+      dscp: trafficClass.dscp,
+      pcp: trafficClass.pcp,
+      start_ms: startNs / 1e6,
+      ...(stopNs !== undefined && { stop_ms: stopNs / 1e6 }),
+      ...(rateBps !== undefined && { rate_bps: rateBps }),
+      ...(kind === 'udp-cbr' && packetBytes !== undefined && { packet_bytes: packetBytes }),
+      ...(kind === 'tcp-bulk' && { congestion_control: this.options.congestionControl }),
+    }
+  }
+}
+
+function idOf(index: number): string {
+  return `stream-${index}`
+}
+
+function rowOf(
+  stream: CrossStream,
+  id: string,
+  sent: ReadonlyMap<string, SendStats>,
+  received: ReadonlyMap<string, ReceiveStats>,
+): CrossTrafficRow {
+  const from = sent.get(id)
+  const to = received.get(id)
+  assert(from !== undefined && to !== undefined, 'both ends of a stream report')
+  return crossTrafficRow(stream.from, from, to)
+}
