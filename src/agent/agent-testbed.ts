@@ -49,6 +49,8 @@ export class AgentTestbed implements Testbed {
   }
 
   async copy(request: CopyRequest): Promise<CopyResult> {
+    const held = request.holdWritesOutside
+    if (held !== undefined) this.#guest.holdWritesOutside(this.nowNs(), held)
     const fed = await Promise.all(
       request.lanes.map((lane) =>
         this.#link.lane(lane.via).feed({
@@ -64,6 +66,7 @@ export class AgentTestbed implements Testbed {
         }),
       ),
     )
+    if (held !== undefined) this.#guest.letWritesGo(this.nowNs())
     return {
       payloadBytes: sum(fed.map((one) => one.payloadBytes)),
       messageBytes: sum(fed.map((one) => one.messageBytes)),

@@ -74,6 +74,7 @@ class Engine {
   readonly #everSent: PageSet
   readonly #sent: PageSet
   readonly #skipped: PageSet
+  readonly #none: ReadonlyPageSet
   #phase: Phase = 'running'
   #round = 0
   #lastCopy: CopyOutcome
@@ -103,8 +104,8 @@ class Engine {
     this.#everSent = new PageSet(testbed.totalPages)
     this.#sent = new PageSet(testbed.totalPages)
     this.#skipped = new PageSet(testbed.totalPages)
-    const none = new PageSet(testbed.totalPages)
-    this.#lastCopy = { sentPages: 0, skippedPages: 0, skipped: none, durationNs: 0, goodputBps: 0 }
+    this.#none = new PageSet(testbed.totalPages)
+    this.#lastCopy = { sentPages: 0, skippedPages: 0, skipped: this.#none, durationNs: 0, goodputBps: 0 }
     this.#open = openRound(this.#sinceBegin())
     journal.record({ at_ns: 0, event: 'begin', strategy: name, pages_total: testbed.totalPages })
   }
@@ -207,7 +208,7 @@ class Engine {
     const startNs = testbed.nowNs()
     const untilNs = intent.atMostNs === undefined ? this.#deadlineNs : startNs + intent.atMostNs
     let left = intent.lanes.filter((lane) => pageCount(lane.pages) > 0)
-    const skipped = new PageSet(testbed.totalPages)
+    const skipped = intent.skipRedirtied === true ? new PageSet(testbed.totalPages) : undefined
     let sentPages = 0
     let payloadBytes = 0
     while (left.length > 0 && testbed.nowNs() < untilNs && !this.#mustStop()) {
@@ -219,11 +220,12 @@ class Engine {
         feedUntilNs: Math.min(untilNs, this.#deadlineNs),
         giveUpAtNs: this.#deadlineNs,
         skipRedirtied: intent.skipRedirtied === true,
+        ...(intent.holdWritesOutside === undefined ? {} : { holdWritesOutside: intent.holdWritesOutside }),
         sent: this.#sent,
         skipped: this.#skipped,
       })
       sentPages += this.#sent.count
-      skipped.addAll(this.#skipped)
+      skipped?.addAll(this.#skipped)
       payloadBytes += result.payloadBytes
       this.#account(result.zeroPages, result.payloadBytes, result.messageBytes)
       const done = this.#sent.count + this.#skipped.count
@@ -233,11 +235,12 @@ class Engine {
 
     const durationNs = testbed.nowNs() - startNs
     this.#copyNs += durationNs
-    this.#open.skipped += skipped.count
+    const skippedPages = skipped?.count ?? 0
+    this.#open.skipped += skippedPages
     this.#lastCopy = {
       sentPages,
-      skippedPages: skipped.count,
-      skipped,
+      skippedPages,
+      skipped: skipped ?? this.#none,
       durationNs,
       goodputBps: bitsPerSecond(payloadBytes, durationNs),
     }

@@ -31,6 +31,11 @@ export type Intent =
        * turn are skipped (they stay unsent). Xen 4.2.3 tools/libxc/xc_domain_save.c.
        */
       readonly skipRedirtied?: boolean
+      /**
+       * While the copy lasts, a write to a page that is neither in this set nor in the dirty log waits; at the end of
+       * the copy it happens. So a guest pays for a new dirty page with the time of one copy (scheme 8).
+       */
+      readonly holdWritesOutside?: ReadonlyPageSet
     }
   /**
    * Reads and clears the dirty log into `unsent`: closes this round and opens the next, unless the scheme counts

@@ -10,6 +10,8 @@ export interface CopyRequest {
   /** Return by this time even when pages that left are not confirmed. >= feedUntilNs. */
   readonly giveUpAtNs: number
   readonly skipRedirtied: boolean
+  /** Writes of the guest to pages outside this set and outside the dirty log wait until the copy ends. */
+  readonly holdWritesOutside?: ReadonlyPageSet
   /** Receives the pages that the destination confirmed. */
   readonly sent: PageSet
   /** Receives the pages that were skipped because the guest wrote to them again before their turn. */

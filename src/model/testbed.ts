@@ -60,6 +60,17 @@ export class ModelTestbed implements Testbed {
   }
 
   async copy(request: CopyRequest): Promise<CopyResult> {
+    const held = request.holdWritesOutside
+    if (held !== undefined) this.guest.holdWritesOutside(this.nowNs(), held)
+    const pages = this.#sendAll(request)
+    if (held !== undefined) this.guest.letWritesGo(this.nowNs())
+    const payloadBytes = pages * this.pageBytes
+    const messageBytes = payloadBytes + pages * this.#spec.link.messageHeaderBytes
+    return { payloadBytes, messageBytes, zeroPages: 0 }
+  }
+
+  /** Returns how many pages arrived and were confirmed. */
+  #sendAll(request: CopyRequest): number {
     const feeds = request.lanes.map(
       (lane) => new Feed(lane, this.#spec.lanes[lane.via], this.#rank(lane.via)),
     )
@@ -80,9 +91,7 @@ export class ModelTestbed implements Testbed {
       if (arrived === 0) break
     }
     if (pages > 0) this.#clock.pass(2 * this.#spec.link.delayNs)
-    const payloadBytes = pages * this.pageBytes
-    const messageBytes = payloadBytes + pages * this.#spec.link.messageHeaderBytes
-    return { payloadBytes, messageBytes, zeroPages: 0 }
+    return pages
   }
 
   async syncDirty(into: PageSet): Promise<number> {

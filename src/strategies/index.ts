@@ -2,11 +2,12 @@
 
 import type { StrategyFactory } from '../migration/strategy.js'
 import { usageError } from '../support/errors.js'
+import { asyncCache } from './async-cache.js'
 import { preCopy } from './pre-copy.js'
 import { stopAndCopy } from './stop-and-copy.js'
 import { stord } from './stord.js'
 
-export const strategies: readonly StrategyFactory[] = [stopAndCopy, preCopy, stord]
+export const strategies: readonly StrategyFactory[] = [stopAndCopy, preCopy, stord, asyncCache]
 
 /** Finds a strategy by name. Throws a usage error that lists the known ones. */
 export function strategyNamed(name: string): StrategyFactory {

@@ -127,6 +127,18 @@ export class Guest {
     this.#running = true
   }
 
+  /** From now on a write waits that would make a page dirty outside this set. See `letWritesGo`. */
+  holdWritesOutside(nowNs: number, pages: ReadonlyPageSet): void {
+    const dirty = this.memory.dirty
+    this.setGate(nowNs, (page, isWrite) => isWrite && !pages.has(page) && !dirty.has(page))
+  }
+
+  /** No write waits any more; one that did happens now. */
+  letWritesGo(nowNs: number): void {
+    this.setGate(nowNs, undefined)
+    if (this.#blocked !== undefined) this.release(nowNs)
+  }
+
   /** From now on accesses pass this gate, or none. An access that waits goes on waiting until it is released. */
   setGate(nowNs: number, gate: Gate | undefined): void {
     this.advance(nowNs)

@@ -17,6 +17,13 @@ const variants: Readonly<Record<string, readonly Readonly<Record<string, unknown
     { profile: 'threshold-only', max_rounds: 40 },
     { profile: 'threshold-only', skip: 'on', max_rounds: 40 },
   ],
+  'async-cache': [
+    { prm_a: 0, prm_b: 1 },
+    { prm_b: 0.2, chunk_pages: 16 },
+    { prm_b: 0.2, chunk_pages: 16, sync_mode: 'pause-all' },
+    { prm_b: 0.15, chunk_pages: 16, latch: true, redirtied: 'to-end' },
+    { count_stream: true, after_stream: 'stop-at-a', expire: '100us', step_pages: 5 },
+  ],
   stord: [{ split: 1 }, { split: 7 }, { split: 3, skip: true }, { threshold_pages: 0, max_volume: 4 }],
 }
 

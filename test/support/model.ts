@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { migrate } from '../../src/migration/engine.js'
 import { silentJournal } from '../../src/migration/journal.js'
 import type { MigrationRecord } from '../../src/migration/metrics.js'
-import type { Strategy } from '../../src/migration/strategy.js'
+import type { Intent, Strategy, View } from '../../src/migration/strategy.js'
 import { type LinkSpec, logicalLink } from '../../src/model/link.js'
 import { type ModelSpec, ModelTestbed } from '../../src/model/testbed.js'
 import { strategyNamed } from '../../src/strategies/index.js'
@@ -84,4 +84,18 @@ export function near(actual: number, expected: number, tolerance: number, what: 
     Math.abs(actual - expected) <= tolerance,
     `${what}: ${actual}, expected ${expected} +- ${tolerance}`,
   )
+}
+
+/** The same scheme, with somebody who looks at every view that it gets and at what it makes of it. */
+export function watched(strategy: Strategy, look: (view: View, next: Intent | undefined) => void): Strategy {
+  function* decide(first: View): Generator<Intent, void, View> {
+    const decisions = strategy.decide(first)
+    let view = first
+    for (let next = decisions.next(); ; next = decisions.next(view)) {
+      look(view, next.done ? undefined : next.value)
+      if (next.done) return
+      view = yield next.value
+    }
+  }
+  return { info: strategy.info, decide }
 }
