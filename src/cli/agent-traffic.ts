@@ -3,7 +3,7 @@
 import { Command } from 'commander'
 import { serveTraffic } from '../agent/traffic/serve.js'
 import { exitCode } from '../support/errors.js'
-import { prose } from './help.js'
+import { examples, prose } from './help.js'
 import { printJsonLine } from './output.js'
 
 export function trafficAgentCommand(): Command {
@@ -25,4 +25,28 @@ everything and ends the process.`),
       process.exitCode = await serveTraffic(process.stdin, printJsonLine, interrupted.signal)
       process.stdin.destroy()
     })
+    .addHelpText(
+      'after',
+      examples([
+        [
+          `(echo '${exampleConfig}'; cat) | pagewire agent traffic`,
+          'count what arrives on TCP port 5201; type {"do": "start"}, then {"do": "stop"}',
+        ],
+      ]),
+    )
 }
+
+const exampleConfig = JSON.stringify({
+  role: 'receive',
+  flows: [
+    {
+      id: 'a',
+      kind: 'tcp-bulk',
+      flows: 1,
+      class: 'best-effort',
+      dscp: 0,
+      pcp: 0,
+      local: { host: '0.0.0.0', port: 5201 },
+    },
+  ],
+})

@@ -16,8 +16,8 @@ const guestBytesMax = 64 * 2 ** 30
 const deviceStateBytesMax = 2 ** 30
 const pageBytesMin = 4 * 2 ** 10
 const pageBytesMax = 2 * 2 ** 20
-/** IPv4 20, UDP 8, and a sequence number and a time stamp of 8 bytes each in the payload. */
-const packetBytesMin = 44
+/** IPv4 20, UDP 8, and the 20 bytes that number and stamp each datagram (agent/traffic/udp-cbr.ts). */
+const packetBytesMin = 48
 
 /** Every contradiction, empty when there is none. */
 export function contradictions(document: ScenarioDocument, scenario: Scenario): readonly Problem[] {

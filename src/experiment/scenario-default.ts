@@ -22,8 +22,8 @@ guest:
   content: { kind: random }   # zero | random
 
 migration:
-  strategy: pre-copy          # stop-and-copy | pre-copy
-  options: { profile: xen42 } # xen42 | threshold-only
+  strategy: pre-copy          # a wrong name is answered with the list
+  options: { profile: xen42 } # a wrong word is answered with the list
   marking:                    # traffic class per lane: CS7, EF, AF41, LE, ... or a DSCP; best-effort = unmarked
     bulk: CS7                 # pages copied while the guest runs
     final: CS7                # the rest, while it is suspended

@@ -192,7 +192,7 @@ const mistakes: readonly (readonly [string, RegExp, string])[] = [
   ],
   [
     'cross_traffic: [{ kind: udp-cbr, rate: 1mbit, packet_size: 1501B }]',
-    /from 44B to link\.mtu/,
+    /from 48B to link\.mtu/,
     'contradiction',
   ],
   [
