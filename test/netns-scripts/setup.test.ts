@@ -9,6 +9,7 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { debianPackages } from '../../src/topology/requirements.js'
 import { temporaryDirectory } from '../support/temporary.js'
 
 interface Box {
@@ -166,4 +167,9 @@ test('an old Node is refused before anything else', (context) => {
   assert.equal(status, 3)
   assert.equal(stderr, 'pagewire: Node.js v18.0.0 is too old; version 20.19 or newer is needed\n')
   assert.deepEqual(calls(), [])
+})
+
+test('set-up looks for every tool that the lab asks for', () => {
+  const packages = readFileSync('netns-scripts/packages.txt', 'utf8')
+  for (const name of debianPackages) assert.match(packages, new RegExp(`^demo .* ${name}$`, 'm'))
 })
