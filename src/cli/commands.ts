@@ -21,6 +21,18 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./scenario.js')).scenarioCommand,
   },
   {
+    path: 'predict',
+    summary: 'the same in virtual time, without root',
+    group: 'Migrate',
+    load: async () => (await import('./predict.js')).predictCommand,
+  },
+  {
+    path: 'schemes',
+    summary: 'the migration schemes and their options',
+    group: 'Migrate',
+    load: async () => (await import('./schemes.js')).schemesCommand,
+  },
+  {
     path: 'lab',
     summary: 'the topology alone, to play with',
     group: 'By hand',

@@ -4,6 +4,7 @@ import type { DestinationJob } from '../agent/destination.js'
 import type { NamedSourceJob } from '../agent/job.js'
 import type { LaneEndpoint } from '../agent/session.js'
 import type { LaneHooks } from '../agent/source-lane.js'
+import type { GuestSpec } from '../workload/guest.js'
 import type { Scenario } from './scenario.js'
 
 /** Unsent bytes the kernel holds of each lane: some 10 ms of a 200 Mbit/s link, so that pages are read late. */
@@ -26,6 +27,21 @@ export function destinationJob(
   secret: string,
 ): DestinationJob {
   return { host, lanes, secret, congestionControl: scenario.migration.congestionControl }
+}
+
+/** The guest that both testbeds run. */
+export function guestSpec({ guest, seed }: Scenario): GuestSpec {
+  return {
+    totalPages: guest.totalPages,
+    pageBytes: guest.pageBytes,
+    seed,
+    workload: {
+      kind: guest.workload.kind,
+      writesPerSecond: guest.workload.dirtyPagesPerSecond,
+      workingSetPages: guest.workload.workingSetPages,
+      hotShare: guest.workload.hotShare,
+    },
+  }
 }
 
 /** Faults for tests, never set by a scenario. */
@@ -51,17 +67,7 @@ export function sourceJob(
     unsentBytes,
     ...(migration.laneBufferBytes === undefined ? {} : { sendBufferBytes: migration.laneBufferBytes }),
     sharedClock,
-    guest: {
-      totalPages: guest.totalPages,
-      pageBytes: guest.pageBytes,
-      seed: scenario.seed,
-      workload: {
-        kind: guest.workload.kind,
-        writesPerSecond: guest.workload.dirtyPagesPerSecond,
-        workingSetPages: guest.workload.workingSetPages,
-        hotShare: guest.workload.hotShare,
-      },
-    },
+    guest: guestSpec(scenario),
     content: guest.content,
     deviceBytes: guest.deviceStateBytes,
     maxTotalNs: migration.maxTotalNs,

@@ -97,9 +97,13 @@ export interface SchemeInfo {
   /** Number in the literature table (ARCHITECTURE.md). */
   readonly number: number
   readonly title: string
+  /** The scheme in one sentence. */
+  readonly idea: string
   readonly source: string
   /** `reconstruction`: the public record is too thin to transcribe; rules are ours and every report says so. */
   readonly origin: 'published' | 'reconstruction'
+  /** Which of its rules are ours, and why: absent where the source gives them all. */
+  readonly ours?: string
   readonly options: readonly OptionHelp[]
 }
 

@@ -65,8 +65,10 @@ const info: SchemeInfo = {
   name: 'async-cache',
   number: 8,
   title: 'Asynchronous cache and prioritised packets (Moslehi & Mohebbi)',
+  idea: 'Dirty pages wait in a cache, each once; it is flushed in the background from PrmA on, and writers pay for flushes from PrmB on.',
   source: 'Moslehi Takantapeh & Mohebbi; gaps filled after Linux 3.0 mm/page-writeback.c',
   origin: 'published',
+  ours: 'The flow chart is an image and the prose leaves gaps; each is filled after the kernel mechanism whose words the paper uses, and is an option.',
   options: optionHelp(options),
 }
 

@@ -56,9 +56,11 @@ const info: SchemeInfo = {
   name: 'pre-copy',
   number: 2,
   title: 'Iterative pre-copy (Clark et al. 2005; Xen)',
+  idea: 'Send everything while the guest runs, then again and again what it wrote meanwhile, then suspend for the rest.',
   source:
     'Clark et al., NSDI 2005; Xen 4.2.3 tools/libxc/xc_domain_save.c; Xen tools/libs/guest/xg_sr_save.c; Cha et al. section III',
   origin: 'published',
+  ours: 'The rate rule "paper" of clark05 is from memory of the paper; the rule "code" is that of xc_linux_save.c.',
   options: optionHelp(options),
 }
 

@@ -10,6 +10,7 @@ const info: SchemeInfo = {
   name: 'stop-and-copy',
   number: 1,
   title: 'Cold stop-and-copy',
+  idea: 'Suspend, send everything once, resume at the destination.',
   source: 'non-live path of Xen 4.2.3 (tools/libxc/xc_domain_save.c)',
   origin: 'published',
   options: optionHelp(options),

@@ -38,8 +38,10 @@ const info: SchemeInfo = {
   name: 'stord',
   number: 5,
   title: 'Split transfer omitting redundant dirty pages (STORD)',
+  idea: 'Send memory in k pieces, each with what was dirtied in pieces already sent; what is dirtied in pieces to come goes with them.',
   source: 'Cha, Shin & Kim, IJCEE 7(1), 2015',
   origin: 'published',
+  ours: 'PM is read as everything sent so far, the stop rule is asked after every step, and volume and steps are bounded.',
   options: optionHelp(options),
 }
 

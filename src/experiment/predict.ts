@@ -1,0 +1,86 @@
+/** A scenario in virtual time: the same guest, strategy and classes as a run, on a modelled link; the same result document. */
+
+import { migrate } from '../migration/engine.js'
+import type { Journal } from '../migration/journal.js'
+import type { Strategy } from '../migration/strategy.js'
+import { type Competitor, framedLink, type LinkSpec } from '../model/link.js'
+import { type ModelSpec, ModelTestbed } from '../model/testbed.js'
+import { guestSpec } from './jobs.js'
+import { type MigrationResult, migrationResult, type RunResult, runSchema } from './result.js'
+import type { CrossTraffic, Scenario } from './scenario.js'
+
+/** One way through two hosts and a switch on one box, without queueing. */
+const labDelayNs = 50_000
+
+export function modelSpec(scenario: Scenario): ModelSpec {
+  return {
+    guest: guestSpec(scenario),
+    deviceBytes: scenario.guest.deviceStateBytes,
+    link: modelLink(scenario),
+    lanes: {
+      bulk: scenario.migration.lanes.bulk.pcp,
+      final: scenario.migration.lanes.final.pcp,
+    },
+  }
+}
+
+/** Runs the scenario on the model. The strategy is the scenario's, bound by the caller. */
+export async function predict(scenario: Scenario, strategy: Strategy, journal: Journal): Promise<RunResult> {
+  const { result, outcome, reason } = await predictMigration(scenario, strategy, journal)
+  return {
+    schema: runSchema,
+    origin: 'predicted',
+    outcome,
+    ...(reason === undefined ? {} : { reason }),
+    run_dir: null,
+    scenario: scenario.given,
+    applied: { dataplane: 'model', seed: scenario.seed, delay_ms: labDelayNs / 1e6 },
+    migration: result,
+    classes: [],
+    marks: { frames_checked: 0, frames_wrong: 0, examples: [] },
+    cross_traffic: [],
+    outage: null,
+    captures: [],
+    ledger: [],
+    fidelity: { valid: true, checks: [] },
+  }
+}
+
+interface Prediction {
+  readonly outcome: RunResult['outcome']
+  readonly reason?: string
+  readonly result: MigrationResult
+}
+
+async function predictMigration(
+  scenario: Scenario,
+  strategy: Strategy,
+  journal: Journal,
+): Promise<Prediction> {
+  const testbed = new ModelTestbed(modelSpec(scenario))
+  const limits = { maxTotalNs: scenario.migration.maxTotalNs }
+  const record = await migrate(strategy, testbed, limits, journal)
+  const verified = record.outcome === 'completed' && testbed.differingPages() === 0
+  const result = migrationResult(record, { setupNs: 0, verified, wireBytes: null })
+  const { outcome, reason } = record
+  return { outcome, result, ...(reason === undefined ? {} : { reason }) }
+}
+
+function modelLink(scenario: Scenario): LinkSpec {
+  const { link, crossTraffic } = scenario
+  return framedLink(link.rateBps, link.mtuBytes, {
+    discipline: link.discipline,
+    delayNs: labDelayNs,
+    competitors: crossTraffic.map(competitor),
+  })
+}
+
+function competitor(stream: CrossTraffic): Competitor {
+  return {
+    pcp: stream.trafficClass.pcp,
+    elasticFlows: stream.kind === 'tcp-bulk' ? stream.flows : 0,
+    ...(stream.rateBps === undefined ? {} : { offeredBps: stream.rateBps }),
+    startNs: stream.startNs,
+    stopNs: stream.stopNs ?? Number.POSITIVE_INFINITY,
+  }
+}
