@@ -27,6 +27,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./predict.js')).predictCommand,
   },
   {
+    path: 'reproduce stord',
+    summary: 'the figures of Cha et al. beside what the model gives',
+    group: 'Migrate',
+    load: async () => (await import('./reproduce-stord.js')).reproduceStordCommand,
+  },
+  {
     path: 'schemes',
     summary: 'the migration schemes and their options',
     group: 'Migrate',

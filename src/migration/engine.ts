@@ -337,6 +337,7 @@ class Engine {
       pagesSent: open.sent,
       pagesSkipped: open.skipped,
       pagesDirtied: open.dirtied + pagesDirtied,
+      pagesOutstanding: this.#unsent.count,
       bytesSent: open.bytes,
       payloadBytes: open.payload,
     })
