@@ -50,6 +50,7 @@ export class SourceLane {
   readonly #socket: Socket
   readonly #content: PageContent
   readonly #memory: GuestMemory
+  readonly #broken: (error: Error) => void
   readonly #buffers: Buffer[]
   readonly #writes: Promise<void>[]
   #turn = 0
@@ -65,7 +66,16 @@ export class SourceLane {
   /** Bytes of frames written so far: what the capture must show as TCP payload. */
   bytesWritten = 0
 
-  constructor(name: string, socket: Socket, content: PageContent, memory: GuestMemory, hooks: LaneHooks) {
+  /** `broken` hears of a write that failed; it calls `fail` of every lane. */
+  constructor(
+    name: string,
+    socket: Socket,
+    content: PageContent,
+    memory: GuestMemory,
+    hooks: LaneHooks,
+    broken: (error: Error) => void,
+  ) {
+    this.#broken = broken
     this.name = name
     this.#socket = socket
     this.#content = content
@@ -217,7 +227,7 @@ export class SourceLane {
     this.bytesWritten += bytes.length
     return this.#wait((done) => {
       this.#socket.write(bytes, (error) => {
-        if (error) this.fail(error)
+        if (error) this.#broken(error)
         done()
       })
     })
