@@ -45,6 +45,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./lab.js')).labCommand,
   },
   {
+    path: 'monitor',
+    summary: 'live throughput per class on an interface',
+    group: 'By hand',
+    load: async () => (await import('./monitor.js')).monitorCommand,
+  },
+  {
     path: 'agent source',
     summary: 'the sending agent by itself',
     group: 'By hand',
