@@ -15,6 +15,12 @@ export interface CommandEntry {
 
 export const commands: readonly CommandEntry[] = [
   {
+    path: 'run',
+    summary: 'one migration under contention, on real frames',
+    group: 'Migrate',
+    load: async () => (await import('./run.js')).runCommand,
+  },
+  {
     path: 'scenario',
     summary: 'print the default scenario, or check one',
     group: 'Migrate',

@@ -39,7 +39,8 @@ export class AgentProcess<Event> {
     const log = openSync(command.logFile, 'a')
     const [first, ...rest] = [...command.inside, process.execPath, ...process.execArgv, main, ...command.args]
     assert(first !== undefined, 'there is a command to run')
-    this.#child = spawn(first, rest, { stdio: ['pipe', 'pipe', log] })
+    // A group of its own: an interrupt from the terminal is for the runner, which tells its agents.
+    this.#child = spawn(first, rest, { stdio: ['pipe', 'pipe', log], detached: true })
     closeSync(log)
     this.gone = this.#watch()
     // An agent that is gone does not read any more; `gone` tells of it.
