@@ -181,7 +181,9 @@ function sendsByRound(
       const lastCopy = { ...view.lastCopy, sentPages: Math.max(60, pages.count) }
       view = { ...view, lastCopy, unsent: unsent.clone() }
     } else if (next.value.do === 'syncDirty') {
-      const lastSync = dirtied(view.round + 1)
+      // One page more that was dirtied only now, so that every round has something to send.
+      const lastSync = dirtied(view.round + 1).clone()
+      lastSync.add(900 + view.round)
       unsent.addAll(lastSync)
       view = { ...view, round: view.round + 1, lastSync, unsent: unsent.clone() }
     } else break
