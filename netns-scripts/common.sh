@@ -12,9 +12,19 @@ die() {
   exit "$status"
 }
 
-# run COMMAND...: the only way in which these scripts change something. A failure is never passed over.
+# run COMMAND... and batch TOOL...: the only ways in which these scripts change something. A failure is never passed
+# over, and shows the command.
 run() {
   "$@" || die 1 "command failed with status $?: $*"
+}
+
+# batch TOOL...: the tool's commands on standard input, one a line, carried out by one process.
+batch() {
+  commands=$(cat)
+  words=$(printf '%s\n' "$commands" | "$@" -batch - 2>&1) && return
+  line=$(printf '%s\n' "$words" | sed -n 's/^Command failed -:\([0-9]*\).*/\1/p')
+  printf '%s\n' "$words" >&2
+  die 1 "command failed: $* $(printf '%s\n' "$commands" | sed -n "${line:-1}p")"
 }
 
 # need TOOL PACKAGE
@@ -32,23 +42,16 @@ marking() {
     die 3 "the program is not built; run: npm run build"
 }
 
-# number_of HOST: the last number of its addresses and of its MAC.
+# number_of HOST: sets $number, which ends the host's addresses (10.77.VLAN.$number) and its $mac.
 number_of() {
   case $1 in
-    source) echo 1 ;;
-    destination) echo 2 ;;
-    neighbour) echo 3 ;;
-    client) echo 4 ;;
+    source) number=1 ;;
+    destination) number=2 ;;
+    neighbour) number=3 ;;
+    client) number=4 ;;
     *) die 2 "unknown host '$1'" ;;
   esac
-}
-
-address_of() { # HOST VLAN
-  echo "10.77.$2.$(number_of "$1")"
-}
-
-mac_of() { # HOST
-  echo "02:70:77:00:00:0$(number_of "$1")"
+  mac=02:70:77:00:00:0$number
 }
 
 # check_run RUN: the name goes into namespace names, so it is short and plain.

@@ -1,8 +1,11 @@
 # Dataplane tc-bpf: an eBPF object on clsact tags and untags at the hosts, and names the class at the congested port.
 # Works on any kernel with cls_bpf; needs neither VLAN devices nor bridge vlan_filtering. Sourced by up.sh.
+# What prints commands here prints them for ip, bridge or tc in batch mode.
 
 dataplane_check() {
   [ -f "$object" ] || die 3 "$object is missing; compile it with: netns-scripts/compile-bpf.sh $object"
+  [ -z "$delay$loss" ] || die 3 "delay, jitter, loss and reorder need netem, which this dataplane makes do without;" \
+    "use dataplane vlan on a kernel that has 8021q and netem"
 }
 
 # dataplane_device VLAN: the host's device that holds the address of a VLAN.
@@ -10,13 +13,65 @@ dataplane_device() {
   echo uplink
 }
 
-dataplane_host() { # NAMESPACE
-  run tc -n "$1" qdisc add dev uplink clsact
-  run tc -n "$1" filter add dev uplink egress protocol all prio 1 bpf direct-action object-file "$object" section host_egress
-  run tc -n "$1" filter add dev uplink ingress protocol all prio 1 bpf direct-action object-file "$object" section host_ingress
+# All devices of a host.
+dataplane_cards() {
+  echo uplink
 }
 
-# Without direct-action the program's return value is the class itself.
-dataplane_classify() { # NAMESPACE DEVICE PARENT
-  run tc -n "$1" filter add dev "$2" parent "$3" protocol all prio 1 bpf object-file "$object" section by_pcp
+dataplane_devices() {
+  : # the veth is enough
+}
+
+dataplane_marks() {
+  ingress=host_ingress
+  case " $hostile " in *' strip '*) ingress=host_ingress_any ;; esac
+  echo "qdisc add dev uplink clsact"
+  program uplink egress 1 host_egress
+  program uplink ingress 1 "$ingress"
+}
+
+program() { # DEVICE DIRECTION PRIO SECTION
+  echo "filter add dev $1 $2 protocol all prio $3 bpf direct-action object-file $object section $4"
+}
+
+# Options of the bridge: a plain one carries tagged frames as they are.
+dataplane_bridge() {
+  :
+}
+
+dataplane_ports() {
+  for host in $hosts; do
+    number_of "$host"
+    echo "fdb replace $mac dev $host master static"
+  done
+}
+
+# A leaf of HTB per PCP: 1:1P holds PCP P. Served strictly by place, or in turn by quantum.
+dataplane_queues() {
+  place=0
+  for pcp in $order; do
+    case $discipline in
+      strict) leaf "1$pcp" "$place" "$frame" ;;
+      ets) leaf "1$pcp" 0 "$(($(weight_of "$pcp") * frame))" ;;
+    esac
+    queue "1:1$pcp" "$pcp"
+    place=$((place + 1))
+  done
+  # Without direct-action the program's return value is the class itself.
+  echo "filter add dev destination parent 1: protocol all prio 1 bpf object-file $object section by_pcp"
+}
+
+# Leaf of HTB that takes a frame no filter claims.
+dataplane_default() {
+  echo 10
+}
+
+# What a hostile switch does to frames as they leave it.
+dataplane_hostile() { # HOST WORD
+  case $2 in
+    bleach) program "$1" egress 1 port_bleach ;;
+    remark=[0-7]) program "$1" egress 2 "port_remark_${2#remark=}" ;;
+    strip) program "$1" egress 3 port_strip ;;
+    *) die 2 "unknown hostility '$2'" ;;
+  esac
 }

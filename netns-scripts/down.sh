@@ -13,25 +13,31 @@ check_run "$lab"
 need_root
 need ip iproute2
 
-# A namespace lives as long as a process is in it. Asks politely, waits up to two seconds, then insists.
-empty_namespace() { # NAMESPACE
-  for signal in TERM KILL; do
-    pids=$(ip netns pids "$1" 2>/dev/null || true)
-    [ -n "$pids" ] || return 0
-    # A process that ends by itself meanwhile is what we want.
-    kill "-$signal" $pids 2>/dev/null || true
-    for _ in 1 2 3 4 5 6 7 8 9 10; do
-      [ -n "$(ip netns pids "$1" 2>/dev/null || true)" ] || return 0
-      sleep 0.2
-    done
+# Ctrl-C reaches every process of a terminal: half a lab would stay. It ends within seconds anyway.
+trap '' INT HUP
+
+# Processes in the lab's namespaces: a namespace lives as long as one of them does.
+inhabitants() {
+  for name in $hosts switch; do
+    [ ! -e "/run/netns/pw-$lab-$name" ] || ip netns pids "pw-$lab-$name"
   done
-  die 1 "processes in $1 do not end: $(ip netns pids "$1")"
 }
 
+# Asks politely, waits up to two seconds, then insists.
+for signal in TERM KILL; do
+  pids=$(inhabitants)
+  [ -n "$pids" ] || break
+  # One that ends by itself meanwhile is what we want.
+  kill "-$signal" $pids 2>/dev/null || true
+  for _ in 1 2 3 4 5 6 7 8 9 10; do
+    sleep 0.2
+    [ -n "$(inhabitants)" ] || break
+  done
+done
+[ -z "$pids" ] || [ -z "$(inhabitants)" ] || die 1 "processes in lab '$lab' do not end:" $(inhabitants)
+
 for name in $hosts switch; do
-  namespace=pw-$lab-$name
-  [ -e "/run/netns/$namespace" ] || continue
-  empty_namespace "$namespace"
+  [ -e "/run/netns/pw-$lab-$name" ] || continue
   # Someone else's down may have been faster.
-  ip netns delete "$namespace" || [ ! -e "/run/netns/$namespace" ] || die 1 "cannot delete $namespace"
+  ip netns delete "pw-$lab-$name" || [ ! -e "/run/netns/pw-$lab-$name" ] || die 1 "cannot delete pw-$lab-$name"
 done

@@ -3,15 +3,22 @@
 #
 #   sudo netns-scripts/up.sh RUN [name=value ...]
 #
-#   dataplane=tc-bpf       who tags and classifies: tc-bpf
+#   dataplane=tc-bpf       who tags and classifies: tc-bpf | vlan
 #   rate=200000000         the congested port in bit/s of whole frames, tag included; none = unshaped
-#   discipline=strict      strict: a queue per PCP, served in order; fifo: one queue, a switch without QoS
+#   discipline=strict      strict: a queue per PCP, served in order; ets: the same, served by weights;
+#                          fifo: one queue, a switch without QoS
+#   weights='7:2 0:1'      with ets: PCP:WEIGHT; 1 for a PCP that is not named
 #   queue=256              packets per queue
 #   mtu=1500               bytes of IP packet
+#   delay= jitter= loss= reorder=   what every host's card adds to each frame it sends, as netem takes it
+#                          (delay=10ms loss=0.1%); dataplane vlan only
+#   hostile='...'          what the switch does wrong: bleach (DSCP cleared), remark=PCP (PCP rewritten),
+#                          strip (tag removed), police=PCP:BITS (that class limited to a rate)
 #   congestion=cubic       TCP congestion control of every route; default = what the box does
 #   offloads=off           on: segments of up to 64 KiB cross the veths (benchmarks only)
 #   order='7 6 ...'        PCPs from the queue served first to the last; default: the marking table's
-#   object=FILE            the compiled dataplane; default: build/bpf/lab.o
+#   marks='0 1 ...'        for dataplane vlan: the PCP of each DSCP 0 to 63; default: the marking table's
+#   object=FILE            for dataplane tc-bpf: the compiled marking table; default: build/bpf/lab.o
 #
 # Each host has one veth (uplink) to the switch's bridge; the port at the switch bears the host's name.
 # Addresses are 10.77.VLAN.HOST: VLAN 100 migration, 200 tenants; HOST 1 source 2 destination 3 neighbour 4 client.
@@ -22,20 +29,19 @@ here=$(cd "$(dirname "$0")" && pwd)
 lab=${1-}
 check_run "$lab"
 shift
-dataplane=tc-bpf rate=200000000 discipline=strict queue=256 mtu=1500 congestion=cubic offloads=off
-order= object=$root/build/bpf/lab.o
+dataplane=tc-bpf rate=200000000 discipline=strict weights= queue=256 mtu=1500 delay= jitter= loss= reorder=
+hostile= congestion=cubic offloads=off order= marks= object=$root/build/bpf/lab.o
 for setting in "$@"; do
-  case $setting in
-    dataplane=* | rate=* | discipline=* | queue=* | mtu=* | congestion=* | offloads=* | order=* | object=*)
-      name=${setting%%=*}
-      value=${setting#*=}
-      eval "$name=\$value"
-      ;;
+  name=${setting%%=*}
+  value=${setting#*=}
+  case $name in
+    dataplane | rate | discipline | weights | queue | mtu | delay | jitter | loss | reorder | hostile | congestion | \
+      offloads | order | marks | object) eval "$name=\$value" ;;
     *) die 2 "unknown setting '$setting'" ;;
   esac
 done
-case $dataplane in tc-bpf) ;; *) die 2 "unknown dataplane '$dataplane'" ;; esac
-case $discipline in strict | fifo) ;; *) die 2 "unknown discipline '$discipline'" ;; esac
+case $dataplane in tc-bpf | vlan) ;; *) die 2 "unknown dataplane '$dataplane'" ;; esac
+case $discipline in strict | ets | fifo) ;; *) die 2 "unknown discipline '$discipline'" ;; esac
 case $offloads in on | off) ;; *) die 2 "offloads is on or off, not '$offloads'" ;; esac
 for number in "$queue" "$mtu" "${rate#none}"; do
   case $number in *[!0-9]*) die 2 "'$number' is not a whole number" ;; esac
@@ -44,11 +50,13 @@ done
 need_root
 need ip iproute2
 need tc iproute2
+need bridge iproute2
 need sysctl procps
 need ethtool ethtool
 . "$here/dataplane-$dataplane.sh"
 . "$here/congested-port.sh"
 [ -n "$order" ] || order=$(marking service-order)
+[ -n "$marks" ] || [ "$dataplane" != vlan ] || marks=$(marking pcp-by-dscp)
 dataplane_check
 
 switch=pw-$lab-switch
@@ -62,81 +70,106 @@ undo() {
 trap 'undo; exit 130' INT TERM
 trap undo EXIT
 
-sysctls() { # NAMESPACE name=value...
+cables() {
+  for name in $hosts switch; do echo "netns add pw-$lab-$name"; done
+  for host in $hosts; do
+    number_of "$host"
+    echo "link add name uplink netns pw-$lab-$host address $mac mtu $mtu type veth peer name $host netns $switch mtu $mtu"
+  done
+}
+
+# settle NAMESPACE 'DEVICES' SYSCTL=VALUE...: no router solicitations or neighbour discovery, for the lab carries what
+# was asked for and nothing else; offloads as asked.
+settle() {
   namespace=$1
-  shift
-  run ip netns exec "$namespace" sysctl -qw "$@"
-}
-
-add_namespace() { # NAMESPACE
-  run ip netns add "$1"
-  # No router solicitations or neighbour discovery: the lab carries what was asked for and nothing else.
-  if [ -d /proc/sys/net/ipv6 ]; then
-    sysctls "$1" net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
-  fi
-  run ip -n "$1" link set lo up
-}
-
-add_switch() {
-  add_namespace "$switch"
-  run ip -n "$switch" link add bridge type bridge stp_state 0 forward_delay 0 mcast_snooping 0
-  orphan_frames
-  run ip -n "$switch" link set bridge mtu "$mtu" up
+  devices=$2
+  shift 2
+  [ ! -d /proc/sys/net/ipv6 ] || set -- "$@" net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
+  run ip netns exec "$namespace" sh -euc '
+    state=$1 devices=$2
+    shift 2
+    sysctl -qw "$@"
+    for device in $devices; do ethtool -K "$device" tso "$state" gso "$state" gro "$state" >/dev/null; done
+  ' settle "$offloads" "$devices" "$@"
 }
 
 # A veth hands a frame over with its sender's socket still charged for it: a full queue at the switch would then slow
 # the sender down instead of losing frames. A real NIC frees the frame. br_netfilter takes it from the socket too.
-orphan_frames() {
-  if [ ! -d /proc/sys/net/bridge ]; then
-    run modprobe br_netfilter
-    # The module also puts the box's own bridges under its firewall; that is not ours to change.
-    run sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0 \
-      net.bridge.bridge-nf-call-arptables=0
-  fi
-  sysctls "$switch" net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-filter-vlan-tagged=1 \
+need_bridge_netfilter() {
+  [ ! -d /proc/sys/net/bridge ] || return 0
+  run modprobe br_netfilter
+  # The module also puts the box's own bridges under its firewall; that is not ours to change.
+  run sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0 \
+    net.bridge.bridge-nf-call-arptables=0
+}
+
+add_switch() {
+  settle "$switch" "$hosts" \
+    net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-filter-vlan-tagged=1 \
     net.bridge.bridge-nf-call-ip6tables=0 net.bridge.bridge-nf-call-arptables=0
+  switch_links | batch ip -n "$switch"
+  dataplane_ports | batch bridge -n "$switch"
+  congested_port | batch tc -n "$switch"
+  hostilities | batch tc -n "$switch"
+}
+
+switch_links() {
+  echo "link set lo up"
+  echo "link add bridge type bridge stp_state 0 forward_delay 0 mcast_snooping 0 $(dataplane_bridge)"
+  for host in $hosts; do echo "link set $host master bridge up"; done
+  echo "link set bridge mtu $mtu up"
 }
 
 add_host() { # HOST
   namespace=pw-$lab-$1
-  add_namespace "$namespace"
-  sysctls "$namespace" net.ipv4.tcp_no_metrics_save=1
-  run ip link add name uplink netns "$namespace" address "$(mac_of "$1")" mtu "$mtu" \
-    type veth peer name "$1" netns "$switch" mtu "$mtu"
-  set_offloads "$namespace" uplink
-  set_offloads "$switch" "$1"
-  run ip -n "$switch" link set "$1" master bridge up
-  run bridge -n "$switch" fdb replace "$(mac_of "$1")" dev "$1" master static
-  run ip -n "$namespace" link set uplink up
-  dataplane_host "$namespace"
-  for vlan in $vlans; do add_addresses "$1" "$vlan"; done
-}
-
-set_offloads() { # NAMESPACE DEVICE
-  run ip netns exec "$1" ethtool -K "$2" tso "$offloads" gso "$offloads" gro "$offloads" >/dev/null
+  dataplane_devices | batch ip -n "$namespace"
+  settle "$namespace" "$(dataplane_cards)" net.ipv4.tcp_no_metrics_save=1
+  addresses "$1" | batch ip -n "$namespace"
+  { dataplane_marks; impairment; } | batch tc -n "$namespace"
 }
 
 # Neighbours are permanent, so that no ARP exchange can fall victim to the cross-traffic.
-add_addresses() { # HOST VLAN
-  namespace=pw-$lab-$1
-  device=$(dataplane_device "$2")
-  run ip -n "$namespace" address add "$(address_of "$1" "$2")/24" brd + dev "$device" noprefixroute
-  if [ "$congestion" = default ]; then
-    run ip -n "$namespace" route add "10.77.$2.0/24" dev "$device" src "$(address_of "$1" "$2")"
-  else
-    run ip -n "$namespace" route add "10.77.$2.0/24" dev "$device" src "$(address_of "$1" "$2")" \
-      congctl "$congestion"
-  fi
-  for other in $hosts; do
-    [ "$other" != "$1" ] || continue
-    run ip -n "$namespace" neighbour add "$(address_of "$other" "$2")" lladdr "$(mac_of "$other")" \
-      dev "$device" nud permanent
+addresses() { # HOST
+  echo "link set lo up"
+  for device in $(dataplane_cards); do echo "link set $device up"; done
+  [ "$congestion" = default ] && by= || by="congctl $congestion"
+  for vlan in $vlans; do
+    number_of "$1"
+    device=$(dataplane_device "$vlan")
+    echo "address add 10.77.$vlan.$number/24 brd + dev $device noprefixroute"
+    echo "route add 10.77.$vlan.0/24 dev $device src 10.77.$vlan.$number $by"
+    for other in $hosts; do
+      [ "$other" != "$1" ] || continue
+      number_of "$other"
+      echo "neighbour add 10.77.$vlan.$number lladdr $mac dev $device nud permanent"
+    done
   done
 }
 
+# A long path, in both directions because every host has its half of it. 100000 frames of it may be under way.
+impairment() {
+  [ -n "$delay$loss" ] || return 0
+  echo "qdisc add dev uplink root handle 1: netem limit 100000" \
+    ${delay:+delay $delay $jitter} ${loss:+loss $loss} ${reorder:+reorder $reorder}
+}
+
+# What a policed class suffers is part of its queue; the rest happens on the way out of every port.
+hostilities() {
+  words=
+  for word in $hostile; do
+    case $word in police=*) ;; *) words="$words $word" ;; esac
+  done
+  [ -n "$words" ] || return 0
+  for host in $hosts; do
+    echo "qdisc add dev $host clsact"
+    for word in $words; do dataplane_hostile "$host" "$word"; done
+  done
+}
+
+need_bridge_netfilter
+cables | batch ip
 add_switch
 for host in $hosts; do add_host "$host"; done
-congested_port
 
 trap - EXIT INT TERM
 echo "lab '$lab' is up; look around with: ip netns exec pw-$lab-source sh"

@@ -68,7 +68,6 @@ export async function startDestination(job: DestinationJob): Promise<RunningDest
 interface OpenLane {
   readonly name: string
   readonly socket: Socket
-  readonly inbound: Inbound
   pages: number
 }
 
@@ -146,7 +145,7 @@ class Destination {
     }
     const judged = judgeLane(this.#secret, send, (claimed) => {
       if (claimed !== index || this.#lanes[index] !== undefined || socket === undefined) return undefined
-      return { frames: this.#open(index, socket, inbound) }
+      return { frames: this.#open(index, socket) }
     })
     const inbound = new Inbound(judged.expectation, (error) => {
       // Only a peer that has proved itself can fail the migration; a stranger is just turned away.
@@ -184,9 +183,9 @@ class Destination {
     })
   }
 
-  #open(index: number, socket: Socket, inbound: Inbound): FrameReader {
+  #open(index: number, socket: Socket): FrameReader {
     this.#strangers.delete(socket)
-    const lane: OpenLane = { name: this.#job.lanes[index]!.name, socket, inbound, pages: 0 }
+    const lane: OpenLane = { name: this.#job.lanes[index]!.name, socket, pages: 0 }
     this.#lanes[index] = lane
     const reader = new FrameReader(
       {
@@ -355,19 +354,12 @@ class Destination {
   #close(): void {
     for (const listener of this.#listeners) void listener.close()
     for (const stranger of this.#strangers) stranger.destroy()
-    for (const lane of this.#lanes) {
-      // Closing a socket with unread bytes resets it, and the peer would lose what was said last.
-      lane?.inbound.discard()
-      if (lane !== undefined) endSoon(lane.socket)
-    }
+    for (const lane of this.#lanes) if (lane !== undefined) endSoon(lane.socket)
   }
 }
 
-const lastWordsTimeoutMs = 2000
-
-/** Lets what was written go out and the peer close first, but does not wait for ever. */
+/** Lets what was written go out, but not for ever. */
 function endSoon(socket: Socket): void {
   socket.end()
-  const timer = setTimeout(() => socket.destroy(), lastWordsTimeoutMs)
-  socket.once('close', () => clearTimeout(timer))
+  setTimeout(() => socket.destroy(), 500)
 }

@@ -239,14 +239,7 @@ export class Link {
     })
     // The challenge cannot have been read yet: reading starts in the event loop's next turn.
     opened = this.#replyless(endpoint)
-    const lane = new SourceLane(
-      endpoint.name,
-      socket,
-      this.#content,
-      this.#memory,
-      this.#options.hooks,
-      (error) => this.#fail(connectionLost(endpoint.name, error)),
-    )
+    const lane = new SourceLane(endpoint.name, socket, this.#content, this.#memory, this.#options.hooks)
     this.#sockets.set(endpoint.name, socket)
     this.#lanes.set(endpoint.name, lane)
     socket.on('error', (error) => this.#fail(connectionLost(endpoint.name, error)))

@@ -15,12 +15,6 @@ export interface CommandEntry {
 
 export const commands: readonly CommandEntry[] = [
   {
-    path: 'run',
-    summary: 'one migration under contention, on real frames',
-    group: 'Migrate',
-    load: async () => (await import('./run.js')).runCommand,
-  },
-  {
     path: 'scenario',
     summary: 'print the default scenario, or check one',
     group: 'Migrate',
@@ -33,28 +27,22 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./predict.js')).predictCommand,
   },
   {
-    path: 'reproduce stord',
-    summary: 'the figures of Cha et al. beside what the model gives',
-    group: 'Migrate',
-    load: async () => (await import('./reproduce-stord.js')).reproduceStordCommand,
-  },
-  {
     path: 'schemes',
     summary: 'the migration schemes and their options',
     group: 'Migrate',
     load: async () => (await import('./schemes.js')).schemesCommand,
   },
   {
+    path: 'doctor',
+    summary: 'what this box can do, and how to get the rest',
+    group: 'By hand',
+    load: async () => (await import('./doctor.js')).doctorCommand,
+  },
+  {
     path: 'lab',
     summary: 'the topology alone, to play with',
     group: 'By hand',
     load: async () => (await import('./lab.js')).labCommand,
-  },
-  {
-    path: 'monitor',
-    summary: 'live throughput per class on an interface',
-    group: 'By hand',
-    load: async () => (await import('./monitor.js')).monitorCommand,
   },
   {
     path: 'agent source',

@@ -1,16 +1,18 @@
 /** `pagewire lab up|down|status`: the topology alone, to play with by hand. */
 
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { defaultTable } from '../marking/traffic-class.js'
 import { usageError } from '../support/errors.js'
 import { parseRateBps } from '../support/units.js'
 import { labDown, labStatus, labUp } from '../topology/lab.js'
-import type { Discipline } from '../topology/spec.js'
+import { resolveDataplane } from '../topology/requirements.js'
+import type { DataplaneName, Discipline } from '../topology/spec.js'
 import { examples } from './help.js'
 
 interface UpOptions {
   readonly rate: string
-  readonly discipline: string
+  readonly discipline: Discipline
+  readonly dataplane: DataplaneName | 'auto'
   readonly queue: string
   readonly mtu: string
   readonly congestion: string
@@ -23,7 +25,16 @@ export function labCommand(): Command {
     .description('build a lab that stays until `lab down`')
     .argument('[run]', 'its name: 1 to 12 of a-z and 0-9', 'hand')
     .option('--rate <rate>', "rate of the congested port, or 'none' for an unshaped one", '200mbit')
-    .option('--discipline <name>', 'strict or fifo', 'strict')
+    .addOption(
+      new Option('--discipline <name>', 'strict: a queue per PCP; ets: weighted; fifo: a switch without QoS')
+        .choices(['strict', 'ets', 'fifo'])
+        .default('strict'),
+    )
+    .addOption(
+      new Option('--dataplane <name>', 'who tags and queues; auto: what doctor says')
+        .choices(['auto', 'vlan', 'tc-bpf'])
+        .default('auto'),
+    )
     .option('--queue <packets>', 'packets that each queue holds', '256')
     .option('--mtu <bytes>', 'bytes of IP packet', '1500')
     .option('--congestion <name>', 'TCP congestion control of all routes', 'cubic')
@@ -59,12 +70,12 @@ async function up(runId: string, options: UpOptions, json: boolean): Promise<voi
       runId,
       link: {
         rateBps: options.rate === 'none' ? null : parseRateBps(options.rate),
-        discipline: disciplineOf(options.discipline),
+        discipline: options.discipline,
         queuePackets: Number(options.queue),
         mtuBytes: Number(options.mtu),
       },
       marking: defaultTable,
-      dataplane: 'tc-bpf',
+      dataplane: await resolveDataplane(options.dataplane, 'lab'),
       congestionControl: options.congestion,
       offloads: false,
     },
@@ -97,11 +108,6 @@ async function status(json: boolean): Promise<void> {
     const owner = lab.owner === 'running' ? `owned by process ${lab.owner_pid}` : lab.owner
     console.log(`${lab.run_id}: ${owner}, since ${lab.created}, ${lab.namespaces.length} namespaces`)
   }
-}
-
-function disciplineOf(text: string): Discipline {
-  if (text === 'strict' || text === 'fifo') return text
-  throw usageError(`'${text}' is not a discipline`, { code: 'bad-lab', next: 'Use strict or fifo.' })
 }
 
 function print(document: unknown): void {

@@ -40,7 +40,6 @@ export function guestSpec({ guest, seed }: Scenario): GuestSpec {
       writesPerSecond: guest.workload.dirtyPagesPerSecond,
       workingSetPages: guest.workload.workingSetPages,
       hotShare: guest.workload.hotShare,
-      ...(guest.workload.periodNs === undefined ? {} : { periodNs: guest.workload.periodNs }),
     },
   }
 }

@@ -63,7 +63,6 @@ function* workloadProblems(
     if (kind === 'idle')
       yield problem(`guest.workload.${key}`, 'an idle guest writes nothing: leave this out')
   }
-  if (guest.workload.periodNs === 0) yield problem('guest.workload.period', 'it must be more than 0')
   if (guest.workload.workingSetPages > guest.totalPages) {
     yield problem(
       'guest.workload.working_set',
@@ -71,9 +70,8 @@ function* workloadProblems(
     )
   }
   const belongs = [
-    ['working_set', ['cycle', 'iid', 'hot', 'nested', 'phase', 'scan']],
-    ['hot_share', ['hot', 'phase']],
-    ['period', ['phase']],
+    ['working_set', ['hot', 'cycle']],
+    ['hot_share', ['hot']],
   ] as const
   for (const [key, kinds] of belongs) {
     const fits = kinds.some((one) => one === kind)

@@ -11,7 +11,7 @@ export class Feed {
   readonly pcp: number
   /** Place in the order of service, 0 first. */
   readonly rank: number
-  readonly batch: Uint32Array
+  readonly batch = new Uint32Array(pagesPerPeek)
   /** The pages batch[at..count) wait. */
   at = 0
   count = 0
@@ -21,8 +21,7 @@ export class Feed {
   exhausted = false
   readonly #order: PageOrder
 
-  constructor(lane: Lane, pcp: number, rank: number, batchPages: number) {
-    this.batch = new Uint32Array(batchPages)
+  constructor(lane: Lane, pcp: number, rank: number) {
     this.lane = lane
     this.pcp = pcp
     this.rank = rank

@@ -14,24 +14,27 @@ export interface CommandOutcome {
 const timeLimitMs = 60_000
 const outputLimitBytes = 64 * 2 ** 20
 
-/** Standard output of a command that must succeed. */
-export async function output(argv: readonly string[]): Promise<string> {
-  const outcome = await execute(argv)
+/** Standard output of a command that must succeed. `input` is its standard input. */
+export async function output(argv: readonly string[], input = ''): Promise<string> {
+  const outcome = await execute(argv, input)
   if (outcome.status === 0) return outcome.stdout
   throw commandFailed(argv, outcome)
 }
 
 /** Runs a command whatever its status. Throws only when it cannot be started. */
-export function execute(argv: readonly string[]): Promise<CommandOutcome> {
+export function execute(argv: readonly string[], input = ''): Promise<CommandOutcome> {
   const [program = '', ...rest] = argv
   return new Promise((resolve, reject) => {
     const options = { timeout: timeLimitMs, maxBuffer: outputLimitBytes, encoding: 'utf8' as const }
-    execFile(program, rest, options, (error, stdout, stderr) => {
+    const child = execFile(program, rest, options, (error, stdout, stderr) => {
       if (error === null) resolve({ status: 0, stdout, stderr })
       else if (typeof error.code === 'number') resolve({ status: error.code, stdout, stderr })
       else if (error.code === 'ENOENT') reject(missingTool(program))
       else resolve({ status: null, stdout, stderr: `${stderr}${error.message}` })
     })
+    // A command that does not read to the end closes the pipe; its own status says what went wrong.
+    child.stdin?.on('error', () => {})
+    child.stdin?.end(input)
   })
 }
 

@@ -5,7 +5,6 @@
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { defaultTable, type MarkingTable, pcpByDscp } from '../marking/traffic-class.js'
 import { environmentError, failure, usageError } from '../support/errors.js'
 import { type CommandOutcome, commandFailed, execute } from './command.js'
@@ -30,7 +29,7 @@ import {
   readBoundary,
   readCounters,
 } from './read-back.js'
-import { missingFeatures, missingTool, requireLab } from './requirements.js'
+import { missingFeatures, missingTool, projectRoot, requireLab } from './requirements.js'
 import {
   addressOf,
   type CapturePoint,
@@ -48,7 +47,19 @@ import {
 } from './spec.js'
 
 export type { AppliedLab, BoundaryCounters, QueueCounters } from './read-back.js'
-export type { CaptureName, CapturePoint, HostName, LabSpec, LinkSpec, Tap, VlanName } from './spec.js'
+export type {
+  CaptureName,
+  CapturePoint,
+  DataplaneName,
+  Discipline,
+  HostilePath,
+  HostName,
+  Impairment,
+  LabSpec,
+  LinkSpec,
+  Tap,
+  VlanName,
+} from './spec.js'
 
 /** A lab that is up. */
 export interface Lab {
@@ -90,10 +101,10 @@ export async function labUp(spec: LabSpec, options: LabOptions = {}): Promise<La
   requireLab()
   const manifest = await claimName(spec.runId, options.keep ?? false)
   try {
-    const object = await dataplaneObject(spec, manifest.directory)
+    const object = spec.dataplane === 'tc-bpf' ? await dataplaneObject(spec, manifest.directory) : ''
     const argv = [script('up.sh'), ...upArguments(spec, object)]
     const outcome = await execute(argv)
-    if (outcome.status !== 0) throw await upError(argv, outcome)
+    if (outcome.status !== 0) throw await upError(argv, outcome, spec)
     const { applied, differences } = await readBack(spec)
     if (differences.length > 0) {
       throw failure(`the lab is not what was asked for: ${differences.join('; ')}`, {
@@ -217,23 +228,21 @@ function sameMarks(a: MarkingTable, b: MarkingTable): boolean {
 }
 
 /** Why up.sh failed: something that it found missing, a feature that this kernel lacks, or the command's own words. */
-async function upError(argv: readonly string[], outcome: CommandOutcome): Promise<Error> {
+async function upError(argv: readonly string[], outcome: CommandOutcome, spec: LabSpec): Promise<Error> {
   const words = outcome.stderr.trim()
   if (outcome.status === 3) return environmentError(words, { code: 'lab-environment' })
-  const missing = await missingFeatures()
+  const missing = await missingFeatures(spec.dataplane)
   if (missing.length === 0) return commandFailed(argv, outcome)
-  return environmentError(`this kernel lacks ${missing.map((entry) => entry.name).join(', ')}`, {
+  const names = missing.map((entry) => entry.name).join(', ')
+  return environmentError(`this kernel lacks what dataplane ${spec.dataplane} needs: ${names}`, {
     code: 'missing-feature',
-    next: `${missing.map((entry) => entry.how).join(' ')} The lab said: ${words}`,
+    next: `${missing[0]?.how} pagewire doctor tells more. The lab said: ${words}`,
   })
 }
 
 function namespaceExists(name: string): boolean {
   return existsSync(join('/run/netns', name))
 }
-
-/** build/src/topology/lab.js is three levels below the root of the package. */
-const projectRoot = fileURLToPath(new URL('../../..', import.meta.url))
 
 function script(name: string): string {
   return join(projectRoot, 'netns-scripts', name)

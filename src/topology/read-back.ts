@@ -1,20 +1,36 @@
 /**
- * Reads a lab's state back from the kernel (ip -j, tc -j, sysctl, ethtool) and says where it differs from what was
- * asked. Changes nothing. The result is also what a run records as `applied`.
+ * Compares a lab as the kernel has it with what was asked, and counts what went through it. Changes nothing. What is
+ * read is also what a run records as `applied`.
  */
 
 import { release } from 'node:os'
-import { pcpByDscp, pcpServiceOrder } from '../marking/traffic-class.js'
+import { pcpByDscp } from '../marking/traffic-class.js'
 import { output } from './command.js'
 import {
+  type HostState,
+  type Qdisc,
+  readBridgeVlans,
+  readClasses,
+  readFilters,
+  readHost,
+  readQdiscs,
+  readStatistics,
+  type TrafficClassState,
+} from './kernel-state.js'
+import {
   addressOf,
-  classIdOf,
+  cardsOf,
   type HostName,
   hostDevice,
+  hostileWords,
   hostNames,
   type LabSpec,
   macOf,
   namespaceOf,
+  policedPcp,
+  queueHandle,
+  queuesOf,
+  type VlanName,
   vlanDevice,
   vlanIds,
 } from './spec.js'
@@ -31,27 +47,18 @@ export interface AppliedLab {
     readonly mtu_bytes: number
   }
   readonly pcp_by_dscp: readonly number[]
+  /** What the switch was told to do wrong. */
+  readonly hostile: readonly string[]
   readonly congestion_control: string
   readonly sysctls: Readonly<Record<string, Readonly<Record<string, string>>>>
-  readonly offloads: Readonly<Record<string, Readonly<Record<string, boolean>>>>
+  /** Per namespace and device. */
+  readonly offloads: Readonly<Record<string, HostState['offloads']>>
+  /** Of the congested port. */
   readonly qdiscs: readonly Qdisc[]
-  readonly classes: readonly HtbClass[]
+  readonly classes: readonly TrafficClassState[]
   readonly filters: readonly string[]
-}
-
-export interface Qdisc {
-  readonly kind: string
-  readonly handle: string
-  readonly parent: string
-  readonly options: Readonly<Record<string, unknown>>
-}
-
-export interface HtbClass {
-  readonly classid: string
-  readonly rate_bps: number
-  readonly ceil_bps: number
-  /** Place in the order of service, 0 first; null at the inner class. */
-  readonly prio: number | null
+  /** What every host's card adds to the path: the options of netem. */
+  readonly impairment: Readonly<Record<string, unknown>> | null
 }
 
 /** Counters of one queue of the congested port since the lab came up. */
@@ -78,7 +85,7 @@ export interface BoundaryCounters {
   readonly hostReceivedPackets: number
 }
 
-/** What is recorded of every host, and of the switch where it has it. */
+/** What is recorded of every namespace, where it has it. */
 const recordedSysctls = [
   'net.ipv4.tcp_no_metrics_save',
   'net.ipv4.tcp_slow_start_after_idle',
@@ -97,171 +104,264 @@ const recordedSysctls = [
   'net.bridge.bridge-nf-filter-vlan-tagged',
 ]
 
-/** The kernel's names of what up.sh switches. */
-const offloadNames = ['tcp-segmentation-offload', 'generic-segmentation-offload', 'generic-receive-offload']
+/** Notes a difference between what was asked and what the kernel has. */
+type Expect = (place: string, asked: unknown, found: unknown) => void
 
 /** The lab as the kernel has it, and every difference from what was asked, as sentences. */
 export async function readBack(
   spec: LabSpec,
 ): Promise<{ applied: AppliedLab; differences: readonly string[] }> {
   const differences: string[] = []
-  const expect = (place: string, asked: unknown, found: unknown): void => {
+  const expect: Expect = (place, asked, found) => {
     if (asked !== found) differences.push(`${place}: asked ${asked}, found ${found}`)
   }
-  const sysctls: Record<string, Record<string, string>> = {}
-  const offloads: Record<string, Record<string, boolean>> = {}
+  const states = new Map<HostName | 'switch', HostState>()
   for (const host of hostNames) {
-    sysctls[host] = await readSysctls(namespaceOf(spec.runId, host))
-    offloads[host] = await readOffloads(namespaceOf(spec.runId, host), hostDevice)
-    offloads[`switch ${host}`] = await readOffloads(namespaceOf(spec.runId, 'switch'), host)
-    await compareHost(spec, host, expect)
-    expect(`${host} tcp_no_metrics_save`, '1', sysctls[host]['net.ipv4.tcp_no_metrics_save'])
+    const state = await readHost(namespaceOf(spec.runId, host), cardsOf(spec.dataplane), recordedSysctls)
+    states.set(host, state)
+    await compareHost(spec, host, state, expect)
   }
-  sysctls['switch'] = await readSysctls(namespaceOf(spec.runId, 'switch'))
-  expect('frames orphaned at the switch', '1', sysctls['switch']['net.bridge.bridge-nf-filter-vlan-tagged'])
-  expect('bridge hooks at the switch', '1', sysctls['switch']['net.bridge.bridge-nf-call-iptables'])
-  for (const [place, features] of Object.entries(offloads)) {
-    for (const [name, active] of Object.entries(features)) expect(`${place} ${name}`, spec.offloads, active)
-  }
-  await comparePorts(spec, expect)
+  const switchState = await readHost(namespaceOf(spec.runId, 'switch'), hostNames, recordedSysctls)
+  states.set('switch', switchState)
+  await compareSwitch(spec, switchState, expect)
+  for (const [name, state] of states) compareOffloads(spec, name, state, expect)
   const port = await readPort(spec)
   comparePort(spec, port, expect)
+  const impairment = await readImpairment(spec, expect)
+  return { applied: await record(spec, states, port, impairment), differences }
+}
+
+async function record(
+  spec: LabSpec,
+  states: ReadonlyMap<string, HostState>,
+  port: Port,
+  impairment: AppliedLab['impairment'],
+): Promise<AppliedLab> {
+  const { rateBps, discipline, queuePackets, mtuBytes } = spec.link
+  const each = <T>(pick: (state: HostState) => T): Record<string, T> =>
+    Object.fromEntries([...states].map(([name, state]) => [name, pick(state)] as const))
   return {
-    applied: {
-      dataplane: spec.dataplane,
-      kernel: release(),
-      tools: { iproute2: (await output(['tc', '-V'])).trim() },
-      link: {
-        rate_bps: spec.link.rateBps,
-        discipline: spec.link.discipline,
-        queue_packets: spec.link.queuePackets,
-        mtu_bytes: spec.link.mtuBytes,
-      },
-      pcp_by_dscp: [...pcpByDscp(spec.marking)],
-      congestion_control: spec.congestionControl,
-      sysctls,
-      offloads,
-      ...port,
-    },
-    differences,
+    dataplane: spec.dataplane,
+    kernel: release(),
+    tools: { iproute2: (await output(['tc', '-V'])).trim() },
+    link: { rate_bps: rateBps, discipline, queue_packets: queuePackets, mtu_bytes: mtuBytes },
+    pcp_by_dscp: [...pcpByDscp(spec.marking)],
+    hostile: [...hostileWords(spec.path), ...(spec.path?.invert ? ['invert'] : [])],
+    congestion_control: spec.congestionControl,
+    sysctls: each((state) => state.sysctls),
+    offloads: each((state) => state.offloads),
+    ...port,
+    impairment,
   }
 }
 
-type Expect = (place: string, asked: unknown, found: unknown) => void
-
-async function compareHost(spec: LabSpec, host: HostName, expect: Expect): Promise<void> {
-  const namespace = namespaceOf(spec.runId, host)
-  const links = decodeLinks(await output(['ip', '-n', namespace, '-j', 'address', 'show']))
-  const uplink = links.find((entry) => entry.ifname === hostDevice)
-  expect(`${host} uplink mtu`, spec.link.mtuBytes, uplink?.mtu)
-  expect(`${host} uplink state`, 'UP', uplink?.operstate)
-  expect(`${host} uplink address`, macOf(host), uplink?.address)
-  const routes = decodeRoutes(await output(['ip', '-n', namespace, '-j', 'route', 'show']))
-  const neighbours = decodeNeighbours(
-    await output(['ip', '-n', namespace, '-j', 'neighbour', 'show', 'nud', 'permanent']),
-  )
-  for (const vlan of ['migration', 'tenants'] as const) {
-    const device = vlanDevice(spec.dataplane, vlan)
-    const address = addressOf(host, vlan)
-    const holder = links.find((entry) =>
-      entry.addr_info.some((info) => info.local === address && info.prefixlen === 24),
-    )
-    expect(`${host} device of ${address}/24`, device, holder?.ifname)
-    const route = routes.find((entry) => entry.dst === `10.77.${vlanIds[vlan]}.0/24`)
-    expect(`${host} route device of ${vlan}`, device, route?.dev)
-    if (spec.congestionControl !== 'default') {
-      expect(`${host} congestion control of ${vlan}`, spec.congestionControl, route?.metrics?.[0]?.congestion)
-    }
-    for (const other of hostNames.filter((name) => name !== host)) {
-      const found = neighbours.find((entry) => entry.dst === addressOf(other, vlan))
-      expect(`${host} neighbour ${addressOf(other, vlan)}`, macOf(other), found?.lladdr)
-    }
+async function compareHost(spec: LabSpec, host: HostName, state: HostState, expect: Expect): Promise<void> {
+  for (const name of cardsOf(spec.dataplane)) {
+    const card = state.links.find((entry) => entry.ifname === name)
+    expect(`${host} ${name} mtu`, spec.link.mtuBytes, card?.mtu)
+    expect(`${host} ${name} state`, 'UP', card?.operstate)
+    expect(`${host} ${name} address`, macOf(host), card?.address)
   }
-  for (const direction of ['egress', 'ingress']) {
-    const filters = await readFilters(namespace, [hostDevice, direction])
-    expect(`${host} ${direction} program`, `host_${direction}`, filters.join(' '))
+  expect(`${host} tcp_no_metrics_save`, '1', state.sysctls['net.ipv4.tcp_no_metrics_save'])
+  for (const vlan of ['migration', 'tenants'] as const) compareVlan(spec, host, vlan, state, expect)
+  const filters = await readFilters(namespaceOf(spec.runId, host), hostFilterPlaces(spec))
+  expect(`${host} marks frames by`, hostFilters(spec).join(', '), filters.join(', '))
+}
+
+function compareVlan(spec: LabSpec, host: HostName, vlan: VlanName, state: HostState, expect: Expect): void {
+  const device = vlanDevice(spec.dataplane, vlan)
+  const address = addressOf(host, vlan)
+  const holder = state.links.find((entry) =>
+    entry.addr_info.some((info) => info.local === address && info.prefixlen === 24),
+  )
+  expect(`${host} device of ${address}/24`, device, holder?.ifname)
+  const route = state.routes.find((entry) => entry.dst === `10.77.${vlanIds[vlan]}.0/24`)
+  expect(`${host} route device of ${vlan}`, device, route?.dev)
+  if (spec.congestionControl !== 'default') {
+    expect(`${host} congestion control of ${vlan}`, spec.congestionControl, route?.metrics?.[0]?.congestion)
+  }
+  for (const other of hostNames.filter((name) => name !== host)) {
+    const found = state.neighbours.find((entry) => entry.dst === addressOf(other, vlan))
+    expect(`${host} neighbour ${addressOf(other, vlan)}`, macOf(other), found?.lladdr)
+  }
+  if (spec.dataplane !== 'vlan') return
+  const data = holder?.linkinfo?.info_data
+  expect(`${host} ${device} VLAN`, vlanIds[vlan], data?.id)
+  const map = new Map((data?.egress_qos ?? []).map(({ from, to }) => [from, to]))
+  for (const [dscp, pcp] of pcpByDscp(spec.marking).entries()) {
+    expect(`${host} ${device} PCP of DSCP ${dscp}`, pcp, map.get(dscp) ?? 0)
   }
 }
 
-async function comparePorts(spec: LabSpec, expect: Expect): Promise<void> {
-  const links = decodeLinks(
-    await output(['ip', '-n', namespaceOf(spec.runId, 'switch'), '-j', 'address', 'show']),
-  )
+function hostFilterPlaces(spec: LabSpec): readonly string[] {
+  if (spec.dataplane === 'tc-bpf') return [`${hostDevice} egress`, `${hostDevice} ingress`]
+  const vlans = Object.keys(vlanIds) as VlanName[]
+  const places = vlans.map((vlan) => `${vlanDevice('vlan', vlan)} egress`)
+  return spec.path?.strip ? [...places, `${hostDevice} ingress`] : places
+}
+
+function hostFilters(spec: LabSpec): readonly string[] {
+  const strip = spec.path?.strip ?? false
+  if (spec.dataplane === 'tc-bpf') return ['host_egress', strip ? 'host_ingress_any' : 'host_ingress']
+  const vids = Object.values(vlanIds)
+  return [...vids.map(() => 'inheritdsfield'), ...(strip ? vids.map((vid) => `push ${vid}`) : [])]
+}
+
+async function compareSwitch(spec: LabSpec, state: HostState, expect: Expect): Promise<void> {
+  const namespace = namespaceOf(spec.runId, 'switch')
+  expect('frames orphaned at the switch', '1', state.sysctls['net.bridge.bridge-nf-filter-vlan-tagged'])
+  expect('bridge hooks at the switch', '1', state.sysctls['net.bridge.bridge-nf-call-iptables'])
   for (const host of hostNames) {
-    const port = links.find((entry) => entry.ifname === host)
+    const port = state.links.find((entry) => entry.ifname === host)
     expect(`switch port ${host} mtu`, spec.link.mtuBytes, port?.mtu)
     expect(`switch port ${host} state`, 'UP', port?.operstate)
     expect(`switch port ${host} bridge`, 'bridge', port?.master)
+    const words = hostFiltersAtPort(spec).join(', ')
+    if (words === '') continue
+    expect(`switch port ${host} does`, words, (await readFilters(namespace, [`${host} egress`])).join(', '))
+  }
+  if (spec.dataplane !== 'vlan') return
+  const bridge = state.links.find((entry) => entry.ifname === 'bridge')
+  expect('the switch filters VLANs', 1, bridge?.linkinfo?.info_data?.vlan_filtering)
+  const carried = await readBridgeVlans(namespace)
+  for (const host of hostNames) {
+    expect(`VLANs of switch port ${host}`, Object.values(vlanIds).join(), (carried[host] ?? []).join())
   }
 }
 
-interface Port {
-  readonly qdiscs: readonly Qdisc[]
-  readonly classes: readonly HtbClass[]
-  readonly filters: readonly string[]
+/** What a hostile switch does at each port. */
+function hostFiltersAtPort(spec: LabSpec): readonly string[] {
+  const { bleach, remarkPcp, strip } = spec.path ?? {}
+  const isBpf = spec.dataplane === 'tc-bpf'
+  return [
+    ...(bleach ? [isBpf ? 'port_bleach' : 'bleach'] : []),
+    ...(remarkPcp === undefined
+      ? []
+      : isBpf
+        ? [`port_remark_${remarkPcp}`]
+        : Object.values(vlanIds).map(() => `remark ${remarkPcp}`)),
+    ...(strip ? [isBpf ? 'port_strip' : 'strip'] : []),
+  ]
 }
+
+function compareOffloads(spec: LabSpec, name: string, state: HostState, expect: Expect): void {
+  for (const [device, features] of Object.entries(state.offloads)) {
+    for (const [feature, active] of Object.entries(features)) {
+      expect(`${name} ${device} ${feature}`, spec.offloads, active)
+    }
+  }
+}
+
+type Port = Pick<AppliedLab, 'qdiscs' | 'classes' | 'filters'>
 
 async function readPort(spec: LabSpec): Promise<Port> {
   const namespace = namespaceOf(spec.runId, 'switch')
+  if (spec.link.rateBps === null) return { qdiscs: [], classes: [], filters: [] }
   const qdiscs = await readQdiscs(namespace, 'destination')
-  const classes = parseHtbClasses(
-    await output(['tc', '-n', namespace, 'class', 'show', 'dev', 'destination']),
-  )
+  // HTB's own filters, or those of the eight bands below it.
+  const parent = qdiscs.some((qdisc) => qdisc.handle === '2:') ? '2:' : '1:'
   return {
     qdiscs: qdiscs.map(({ kind, handle, parent, options }) => ({ kind, handle, parent, options })),
-    classes,
-    filters: spec.link.rateBps === null ? [] : await readFilters(namespace, ['destination']),
+    classes: await readClasses(namespace, 'destination'),
+    filters: await readFilters(namespace, [`destination parent ${parent}`]),
   }
-}
-
-/** The queues that the spec asks for, in order of service. */
-function askedQueues(spec: LabSpec): readonly (number | 'all')[] {
-  if (spec.link.rateBps === null) return []
-  switch (spec.link.discipline) {
-    case 'strict':
-      return pcpServiceOrder
-    case 'fifo':
-      return ['all']
-  }
-}
-
-function minorOf(pcp: number | 'all'): string {
-  return classIdOf(pcp === 'all' ? 0 : pcp)
 }
 
 function comparePort(spec: LabSpec, port: Port, expect: Expect): void {
   const { rateBps, queuePackets } = spec.link
-  const queues = askedQueues(spec)
-  expect(
-    'queues at the congested port',
-    queues.length,
-    port.qdiscs.filter((qdisc) => qdisc.kind === 'pfifo').length,
-  )
-  expect('classes at the congested port', queues.length === 0 ? 0 : queues.length + 1, port.classes.length)
   if (rateBps === null) return
   const shaper = port.classes.find((entry) => entry.classid === '1:1')
   expect('link rate', rateBps, rounded(shaper?.rate_bps, rateBps))
   expect('link ceiling', rateBps, rounded(shaper?.ceil_bps, rateBps))
   expect('root qdisc', 'htb', port.qdiscs.find((qdisc) => qdisc.parent === 'root')?.kind)
-  for (const [place, pcp] of queues.entries()) {
-    const leaf = port.classes.find((entry) => entry.classid === minorOf(pcp))
-    expect(`place of PCP ${pcp} in the order of service`, place, leaf?.prio)
-    const queue = port.qdiscs.find((qdisc) => qdisc.parent === minorOf(pcp))
-    expect(`queue limit of PCP ${pcp}`, queuePackets, queue?.options['limit'])
+  for (const pcp of queuesOf(spec)) {
+    const queue = port.qdiscs.find((qdisc) => qdisc.handle === queueHandle(pcp))
+    const limit = pcp === policedPcp ? spec.path?.policeBps : undefined
+    if (limit !== undefined) {
+      expect(`limit of PCP ${pcp}`, limit, rounded(policedBps(queue), limit))
+    } else expect(`queue limit of PCP ${pcp}`, queuePackets, queue?.options['limit'])
   }
-  expect('classifier at the congested port', queues.length > 1 ? 'by_pcp' : '', port.filters.join(' '))
+  if (spec.link.discipline === 'fifo') expect('classifier at the congested port', '', port.filters.join())
+  else if (spec.dataplane === 'tc-bpf') compareLeaves(spec, port, expect)
+  else compareBands(spec, port, expect)
+}
+
+/** Dataplane tc-bpf: class 1:1P holds PCP P, and HTB serves by prio, or by quantum. */
+function compareLeaves(spec: LabSpec, port: Port, expect: Expect): void {
+  for (const [place, pcp] of queuesOf(spec).entries()) {
+    const leaf = port.classes.find((entry) => entry.classid === `1:1${pcp}`)
+    const isStrict = spec.link.discipline === 'strict'
+    expect(`place of PCP ${pcp} in the order of service`, isStrict ? place : 0, leaf?.prio)
+    if (!isStrict) expect(`quantum of PCP ${pcp}`, quantumOf(spec, pcp), leaf?.quantum_bytes)
+  }
+  expect('classifier at the congested port', 'by_pcp', port.filters.join())
+}
+
+/** Dataplane vlan: band 2:N is the Nth in order of service; the tag leads to it, and the PCP's queue hangs in it. */
+function compareBands(spec: LabSpec, port: Port, expect: Expect): void {
+  const bands = port.qdiscs.find((qdisc) => qdisc.handle === '2:')
+  const isStrict = spec.link.discipline === 'strict'
+  expect(
+    'bands at the congested port',
+    true,
+    (isStrict ? ['prio'] : ['ets', 'drr']).includes(bands?.kind ?? ''),
+  )
+  const etsQuanta = Object.entries(bands?.options ?? {}).find(([name]) => name.trim() === 'quanta')?.[1]
+  for (const [place, pcp] of queuesOf(spec).entries()) {
+    const band = `2:${place + 1}`
+    const queue = port.qdiscs.find((qdisc) => qdisc.handle === queueHandle(pcp))
+    expect(`band of PCP ${pcp}`, band, queue?.parent)
+    expect(`band of tags with PCP ${pcp}`, true, port.filters.includes(`pcp ${pcp} to ${band}`))
+    if (isStrict) continue
+    const found = Array.isArray(etsQuanta)
+      ? etsQuanta[place]
+      : port.classes.find((entry) => entry.classid === band)?.quantum_bytes
+    expect(`quantum of PCP ${pcp}`, quantumOf(spec, pcp), found)
+  }
+}
+
+function quantumOf(spec: LabSpec, pcp: number | 'all'): number {
+  const weight = pcp === 'all' ? 1 : (spec.link.weights?.[pcp] ?? 1)
+  return weight * (spec.link.mtuBytes + 18)
+}
+
+/** tbf tells its rate in bytes per second. */
+function policedBps(qdisc: Qdisc | undefined): number {
+  const rate = qdisc?.options['rate']
+  return qdisc?.kind === 'tbf' && typeof rate === 'number' ? rate * 8 : Number.NaN
+}
+
+async function readImpairment(spec: LabSpec, expect: Expect): Promise<AppliedLab['impairment']> {
+  if (!spec.link.impairment) return null
+  let options: AppliedLab['impairment'] = null
+  for (const host of hostNames) {
+    const qdiscs = await readQdiscs(namespaceOf(spec.runId, host), hostDevice)
+    const netem = qdiscs.find((qdisc) => qdisc.kind === 'netem')
+    expect(`${host} netem`, 'root', netem?.parent)
+    const asked = (spec.link.impairment.delayNs ?? 0) / 1e9
+    // The kernel counts in ticks of 64 ns.
+    expect(`${host} delay`, true, Math.abs(delaySeconds(netem) - asked) < 2e-6)
+    options = netem?.options ?? null
+  }
+  return options
+}
+
+function delaySeconds(netem: Qdisc | undefined): number {
+  const delay = netem?.options['delay']
+  if (typeof delay !== 'object' || delay === null || !('delay' in delay)) return 0
+  return Number(delay.delay)
 }
 
 /** tc prints rates with few digits: what is within a thousandth counts as equal. */
-function rounded(found: number | undefined, asked: number): number | undefined {
-  return found !== undefined && Math.abs(found - asked) <= asked / 1000 ? asked : found
+function rounded(found: number | null | undefined, asked: number): number | null | undefined {
+  return typeof found === 'number' && Math.abs(found - asked) <= asked / 1000 ? asked : found
 }
 
 /** Counters of the congested port, one entry per queue in order of service. None when the port is unshaped. */
 export async function readCounters(spec: LabSpec): Promise<readonly QueueCounters[]> {
   const qdiscs = await readQdiscs(namespaceOf(spec.runId, 'switch'), 'destination')
-  return askedQueues(spec).map((pcp) => {
-    const queue = qdiscs.find((qdisc) => qdisc.parent === minorOf(pcp))
+  return queuesOf(spec).map((pcp) => {
+    const queue = qdiscs.find((qdisc) => qdisc.handle === queueHandle(pcp))
     if (!queue) throw new Error(`the queue of PCP ${pcp} is gone from the congested port`)
     return {
       pcp,
@@ -276,16 +376,11 @@ export async function readCounters(spec: LabSpec): Promise<readonly QueueCounter
 
 /** Packet counters of every veth's two ends. */
 export async function readBoundary(spec: LabSpec): Promise<readonly BoundaryCounters[]> {
-  const ports = decodeStatistics(
-    await output(['ip', '-n', namespaceOf(spec.runId, 'switch'), '-j', '-s', 'link', 'show']),
-  )
+  const ports = await readStatistics(namespaceOf(spec.runId, 'switch'))
   return Promise.all(
     hostNames.map(async (host) => {
-      const links = decodeStatistics(
-        await output(['ip', '-n', namespaceOf(spec.runId, host), '-j', '-s', 'link', 'show']),
-      )
-      const uplink = links.find((entry) => entry.ifname === hostDevice)?.stats64
-      const port = ports.find((entry) => entry.ifname === host)?.stats64
+      const uplink = (await readStatistics(namespaceOf(spec.runId, host))).get(hostDevice)
+      const port = ports.get(host)
       if (!uplink || !port) throw new Error(`the veth of ${host} is gone`)
       return {
         host,
@@ -298,105 +393,4 @@ export async function readBoundary(spec: LabSpec): Promise<readonly BoundaryCoun
       }
     }),
   )
-}
-
-/** `class htb 1:11 parent 1:1 leaf 11: prio 7 quantum 1518 rate 8bit ceil 800Mbit ...`; tc 6.1 has no JSON for it. */
-export function parseHtbClasses(text: string): readonly HtbClass[] {
-  return text
-    .split('\n')
-    .filter((line) => line.startsWith('class htb '))
-    .map((line) => ({
-      classid: /^class htb (\S+)/.exec(line)?.[1] ?? '',
-      rate_bps: rateOf(/ rate (\S+)/.exec(line)?.[1] ?? ''),
-      ceil_bps: rateOf(/ ceil (\S+)/.exec(line)?.[1] ?? ''),
-      prio: line.includes(' leaf ') ? Number(/ prio (\d+)/.exec(line)?.[1] ?? 0) : null,
-    }))
-}
-
-/** Rates as tc prints them: decimal, `200Mbit`, `8bit`, `2Gbit`. */
-function rateOf(text: string): number {
-  const [, value, prefix = ''] = /^(\d+(?:\.\d+)?)([KMG]?)bit$/.exec(text) ?? []
-  const factor = { '': 1, K: 1e3, M: 1e6, G: 1e9 }[prefix]
-  return value === undefined || factor === undefined ? Number.NaN : Number(value) * factor
-}
-
-async function readSysctls(namespace: string): Promise<Record<string, string>> {
-  const found: Record<string, string> = {}
-  // -e: a name that this kernel or this namespace does not have is left out, and so is it in the record.
-  const text = await output(['ip', 'netns', 'exec', namespace, 'sysctl', '-e', ...recordedSysctls])
-  for (const line of text.split('\n')) {
-    const at = line.indexOf(' = ')
-    if (at > 0) found[line.slice(0, at)] = line.slice(at + 3).replaceAll('\t', ' ')
-  }
-  return found
-}
-
-async function readOffloads(namespace: string, device: string): Promise<Record<string, boolean>> {
-  const text = await output(['ip', 'netns', 'exec', namespace, 'ethtool', '-k', device])
-  return Object.fromEntries(
-    offloadNames.map((name) => [name, new RegExp(`^${name}: on`, 'm').test(text)] as const),
-  )
-}
-
-/** Names of what classifies: the section of each eBPF program. */
-async function readFilters(namespace: string, place: readonly string[]): Promise<readonly string[]> {
-  const text = await output(['tc', '-n', namespace, 'filter', 'show', 'dev', ...place])
-  return [...text.matchAll(/:\[(\w+)\]/g)].map((match) => match[1] ?? '')
-}
-
-// Decoders of the tools' JSON. Each names only the fields that are read here.
-
-interface QdiscEntry extends Qdisc {
-  readonly bytes: number
-  readonly packets: number
-  readonly drops: number
-  readonly backlog: number
-  readonly qlen: number
-}
-
-async function readQdiscs(namespace: string, device: string): Promise<readonly QdiscEntry[]> {
-  const text = await output(['tc', '-n', namespace, '-j', '-s', 'qdisc', 'show', 'dev', device])
-  const entries = JSON.parse(text) as readonly (QdiscEntry & { readonly root?: boolean })[]
-  return entries.map((entry) => ({ ...entry, parent: entry.root ? 'root' : entry.parent }))
-}
-
-interface LinkEntry {
-  readonly ifname: string
-  readonly mtu: number
-  readonly operstate: string
-  readonly address: string
-  readonly master?: string
-  readonly addr_info: readonly { readonly local: string; readonly prefixlen: number }[]
-}
-
-function decodeLinks(text: string): readonly LinkEntry[] {
-  return JSON.parse(text) as readonly LinkEntry[]
-}
-
-interface RouteEntry {
-  readonly dst: string
-  readonly dev: string
-  readonly metrics?: readonly { readonly congestion?: string }[]
-}
-
-function decodeRoutes(text: string): readonly RouteEntry[] {
-  return JSON.parse(text) as readonly RouteEntry[]
-}
-
-function decodeNeighbours(text: string): readonly { readonly dst: string; readonly lladdr?: string }[] {
-  return JSON.parse(text) as readonly { readonly dst: string; readonly lladdr?: string }[]
-}
-
-interface Direction {
-  readonly packets: number
-  readonly dropped: number
-}
-
-interface StatisticsEntry {
-  readonly ifname: string
-  readonly stats64: { readonly rx: Direction; readonly tx: Direction }
-}
-
-function decodeStatistics(text: string): readonly StatisticsEntry[] {
-  return JSON.parse(text) as readonly StatisticsEntry[]
 }

@@ -1,22 +1,27 @@
 /**
- * What the box must have for a lab: privilege, tools, kernel features, each with who needs it and how to get it.
- * `run` uses it for one line, `doctor` prints it all. Kernel features are tried in a throw-away network namespace
- * that has no name and dies with the probe.
+ * What the box must have, each with who needs it and how to get it: `doctor` prints it all, `run` the first that is
+ * missing. Kernel features are tried for real, in a network namespace that has no name and ends with the probe.
  */
 
 import { execFile } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { environmentError } from '../support/errors.js'
+import type { DataplaneName } from './spec.js'
 
-export type CheckKind = 'privilege' | 'tool' | 'kernel'
+export type CheckKind = 'privilege' | 'tool' | 'kernel' | 'native-module' | 'file'
+
+/** `lab`: no lab without it, or none of that dataplane. `run`: a lab, but no run in it. `option`: only some scenarios. */
+type Scope = DataplaneName | 'lab' | 'run' | 'option'
 
 export interface Requirement {
   readonly name: string
   readonly kind: CheckKind
-  /** Commands that do not work without it. */
+  readonly scope: Scope
+  /** Commands, and options of a scenario, that do not work without it. */
   readonly neededBy: readonly string[]
-  /** How to get it, as a sentence. */
+  /** How to get it, as sentences. */
   readonly how: string
 }
 
@@ -28,55 +33,113 @@ interface Tool extends Requirement {
   readonly debian: string
 }
 
-/** Shell text that succeeds in a fresh namespace where the feature works; its device `v0` has the peer `v1`. */
+/** Shell text that succeeds where the feature works, in a fresh namespace with a veth pair `v0` and `v1`. */
 interface KernelFeature extends Requirement {
   readonly probe: string
 }
 
-const lab = ['run', 'validate', 'compare', 'probe', 'lab']
+const kernelHow =
+  'A kernel with its modules: Debian: apt-get install linux-image-amd64 (not the cloud kernel); Ubuntu: apt-get install linux-modules-extra-$(uname -r); Fedora: dnf install kernel-modules-extra.'
+
+const labCommands = ['run', 'validate', 'compare', 'probe', 'lab']
+const onVlan = labCommands.map((command) => `${command} (dataplane vlan)`)
+const onBpf = labCommands.map((command) => `${command} (dataplane tc-bpf)`)
+const hostileOnVlan = (word: string): readonly string[] => [`path.${word} (dataplane vlan)`]
 
 const tools: readonly Tool[] = [
-  tool('ip', 'iproute2', 'iproute', lab),
-  tool('tc', 'iproute2', 'iproute-tc', lab),
-  tool('bridge', 'iproute2', 'iproute', lab),
-  tool('ethtool', 'ethtool', 'ethtool', lab),
-  tool('sysctl', 'procps', 'procps-ng', lab),
-  tool('tcpdump', 'tcpdump', 'tcpdump', ['run', 'validate', 'compare']),
-  tool('clang', 'clang', 'clang', ['setup', 'run with changed classes']),
-  tool('unshare', 'util-linux', 'util-linux', ['doctor']),
+  tool('ip', 'iproute2', 'iproute', 'lab', labCommands),
+  tool('tc', 'iproute2', 'iproute-tc', 'lab', labCommands),
+  tool('bridge', 'iproute2', 'iproute', 'lab', labCommands),
+  tool('ethtool', 'ethtool', 'ethtool', 'lab', labCommands),
+  tool('sysctl', 'procps', 'procps-ng', 'lab', labCommands),
+  tool('tcpdump', 'tcpdump', 'tcpdump', 'run', ['run', 'validate', 'compare']),
+  tool('unshare', 'util-linux', 'util-linux', 'option', ['doctor']),
+  tool('clang', 'clang', 'clang', 'option', ['npm run setup', 'run with changed classes (dataplane tc-bpf)']),
 ]
 
 const features: readonly KernelFeature[] = [
-  feature('veth', 'CONFIG_VETH', 'ip link show v1'),
-  feature('bridge', 'CONFIG_BRIDGE', 'ip link add b0 type bridge'),
-  feature(
-    'br_netfilter',
-    'CONFIG_BRIDGE_NETFILTER',
-    '[ -d /proc/sys/net/bridge ] || modprobe -n br_netfilter',
-  ),
-  feature('sch_htb', 'CONFIG_NET_SCH_HTB', 'tc qdisc add dev v0 root htb'),
-  feature('sch_fifo', 'CONFIG_NET_SCHED', 'tc qdisc add dev v0 root pfifo limit 1'),
-  feature('clsact', 'CONFIG_NET_SCH_INGRESS', 'tc qdisc add dev v0 clsact'),
+  feature('veth', 'lab', labCommands, 'ip link show v1'),
+  feature('bridge', 'lab', labCommands, 'ip link add b0 type bridge'),
+  feature('br_netfilter', 'lab', labCommands, '[ -d /proc/sys/net/bridge ] || modprobe -n br_netfilter'),
+  feature('sch_htb', 'lab', labCommands, 'tc qdisc add dev v0 root htb'),
+  feature('sch_fifo', 'lab', labCommands, 'tc qdisc add dev v0 root pfifo limit 1'),
+  feature('clsact', 'lab', labCommands, 'tc qdisc add dev v0 clsact'),
   feature(
     'cls_bpf',
-    'CONFIG_NET_CLS_BPF and CONFIG_BPF_SYSCALL',
+    'tc-bpf',
+    onBpf,
     "tc qdisc add dev v0 clsact && tc filter add dev v0 egress bpf bytecode '1,6 0 0 0,'",
+  ),
+  feature('8021q', 'vlan', onVlan, 'ip link add link v0 name v0.5 type vlan id 5 egress-qos-map 46:5'),
+  feature(
+    'bridge vlan_filtering',
+    'vlan',
+    onVlan,
+    'ip link add b0 type bridge vlan_filtering 1 vlan_default_pvid 0',
+  ),
+  feature('sch_prio', 'vlan', onVlan, 'tc qdisc add dev v0 root prio bands 8'),
+  feature(
+    'cls_flower',
+    'vlan',
+    onVlan,
+    'tc qdisc add dev v0 clsact && tc filter add dev v0 egress protocol 802.1Q flower vlan_prio 5 classid 1:1',
+  ),
+  feature(
+    'cls_matchall and act_skbedit',
+    'vlan',
+    onVlan,
+    'tc qdisc add dev v0 clsact && tc filter add dev v0 egress matchall action skbedit priority 0 inheritdsfield',
+  ),
+  feature(
+    'sch_ets or sch_drr',
+    'option',
+    ['link.discipline: ets (dataplane vlan)'],
+    'tc qdisc add dev v0 root ets bands 8 || tc qdisc add dev v0 root drr',
+  ),
+  feature(
+    'sch_netem',
+    'option',
+    ['link.delay, jitter, loss, reorder (dataplane vlan)'],
+    'tc qdisc add dev v0 root netem delay 1ms',
+  ),
+  feature(
+    'sch_tbf',
+    'option',
+    ['path.police'],
+    'tc qdisc add dev v0 root tbf rate 1mbit burst 3000 limit 9000',
+  ),
+  feature(
+    'act_pedit and act_csum',
+    'option',
+    hostileOnVlan('bleach'),
+    'tc qdisc add dev v0 clsact && tc filter add dev v0 egress matchall action pedit ex munge ip dsfield set 0 retain 0xfc pipe action csum ip',
+  ),
+  feature(
+    'act_vlan',
+    'option',
+    [...hostileOnVlan('remark'), ...hostileOnVlan('strip')],
+    'tc qdisc add dev v0 clsact && tc filter add dev v0 egress matchall action vlan pop',
   ),
 ]
 
-function tool(name: string, debian: string, fedora: string, neededBy: readonly string[]): Tool {
+const nativeModules: readonly Requirement[] = [
+  native('koffi', 'run', ['run', 'validate', 'compare', 'probe', 'agent']),
+  native('raw-socket', 'run', ['run with udp-cbr cross-traffic', 'validate', 'compare', 'probe']),
+  native('cap', 'option', ['monitor', 'replay', 'run (live meter)']),
+]
+
+function tool(name: string, debian: string, fedora: string, scope: Scope, neededBy: readonly string[]): Tool {
   const how = `Debian/Ubuntu: apt-get install ${debian}; Fedora: dnf install ${fedora}.`
-  return { name, kind: 'tool', neededBy, how, debian }
+  return { name, kind: 'tool', scope, neededBy, how, debian }
 }
 
-function feature(name: string, option: string, probe: string): KernelFeature {
-  return {
-    name,
-    kind: 'kernel',
-    neededBy: lab,
-    how: `A kernel with ${option} (Debian, Ubuntu and Fedora have it).`,
-    probe,
-  }
+function feature(name: string, scope: Scope, neededBy: readonly string[], probe: string): KernelFeature {
+  return { name, kind: 'kernel', scope, neededBy, how: kernelHow, probe }
+}
+
+function native(name: string, scope: Scope, neededBy: readonly string[]): Requirement {
+  const how = `npm ci, then npm rebuild --foreground-scripts ${name} (Debian/Ubuntu: apt-get install build-essential python3 libpcap-dev; Fedora: dnf install gcc-c++ make python3 libpcap-devel).`
+  return { name, kind: 'native-module', scope, neededBy, how }
 }
 
 /** Debian packages of all tools, for set-up scripts and messages. */
@@ -121,37 +184,135 @@ export function requireLab(alsoTools: readonly string[] = []): void {
   }
 }
 
-/** Every check, kernel features included when this process may probe them. Takes some tenths of a second. */
+/** Every check of this box. Takes about half a second; without root a user namespace stands in for it where allowed. */
 export async function checkRequirements(): Promise<readonly Check[]> {
-  const root: Check = {
-    name: 'root',
-    kind: 'privilege',
-    neededBy: lab,
-    how: 'Run with sudo.',
-    present: isRoot(),
+  return [
+    rootCheck(),
+    ...tools.map(toolCheck),
+    objectCheck(),
+    ...(await kernelChecks()),
+    ...(await moduleChecks()),
+  ]
+}
+
+function rootCheck(): Check {
+  const how = 'Run the command with sudo.'
+  return { name: 'root', kind: 'privilege', scope: 'lab', neededBy: labCommands, how, present: isRoot() }
+}
+
+function toolCheck({ debian: _, ...requirement }: Tool): Check {
+  return { ...requirement, present: hasTool(requirement.name) }
+}
+
+/** The compiled dataplane; with clang at hand a lab compiles its own. */
+function objectCheck(): Check {
+  return {
+    name: 'build/bpf/lab.o',
+    kind: 'file',
+    scope: 'tc-bpf',
+    neededBy: onBpf,
+    how: 'npm run setup compiles it (clang and libbpf-dev).',
+    present: existsSync(join(projectRoot, 'build', 'bpf', 'lab.o')) || hasTool('clang'),
   }
-  const found = tools.map(({ name, kind, neededBy, how }) => ({
-    name,
-    kind,
-    neededBy,
-    how,
-    present: hasTool(name),
+}
+
+async function kernelChecks(): Promise<readonly Check[]> {
+  const working = await workingFeatures()
+  return features.map(({ probe: _, ...requirement }) => ({
+    ...requirement,
+    present: working?.has(requirement.name) ?? false,
+    how: working ? requirement.how : 'It could not be tried: run sudo pagewire doctor.',
   }))
-  const kernel: Check[] = []
-  for (const { name, kind, neededBy, how, probe } of features) {
-    kernel.push({ name, kind, neededBy, how, present: await probeWorks(probe) })
-  }
-  return [root, ...found, ...kernel]
 }
 
-/** The kernel features that a lab needs and this kernel lacks. */
-export async function missingFeatures(): Promise<readonly Requirement[]> {
-  return (await checkRequirements()).filter((check) => check.kind === 'kernel' && !check.present)
+/** The kernel features that a lab on this dataplane needs and this kernel lacks. */
+export async function missingFeatures(dataplane: DataplaneName): Promise<readonly Requirement[]> {
+  return missingFor(await kernelChecks(), dataplane, 'lab')
 }
 
-function probeWorks(probe: string): Promise<boolean> {
-  const script = `ip link add v0 type veth peer name v1 && { ${probe}; }`
+/** Names of the features that work; undefined when no namespace for the probes can be made. */
+function workingFeatures(): Promise<ReadonlySet<string> | undefined> {
+  const probes = features.map(
+    ({ name, probe }) =>
+      `if { ip link add v0 type veth peer name v1 && { ${probe}; }; } >/dev/null 2>&1; then echo '${name}'; fi
+ip link delete v0 2>/dev/null; ip link delete b0 2>/dev/null`,
+  )
+  const script = ['echo tried', ...probes, 'true'].join('\n')
+  const argv = [...(isRoot() ? [] : ['--map-root-user']), '--net', 'sh', '-c', script]
+  const path = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`
+  const options = { timeout: 60_000, env: { ...process.env, PATH: path } }
   return new Promise((resolve) => {
-    execFile('unshare', ['-n', 'sh', '-c', script], { timeout: 10_000 }, (error) => resolve(error === null))
+    execFile('unshare', argv, options, (_error, stdout) => {
+      const words = new Set(stdout.split('\n'))
+      resolve(words.has('tried') ? words : undefined)
+    })
   })
 }
+
+/** Loaded in a process of their own: a module built for another Node may end the process that tries it. */
+function moduleChecks(): Promise<readonly Check[]> {
+  return Promise.all(
+    nativeModules.map(async (requirement) => ({ ...requirement, present: await canLoad(requirement.name) })),
+  )
+}
+
+function canLoad(name: string): Promise<boolean> {
+  const argv = ['-e', `require(${JSON.stringify(name)})`]
+  return new Promise((resolve) => {
+    execFile(process.execPath, argv, { cwd: projectRoot, timeout: 30_000 }, (error) =>
+      resolve(error === null),
+    )
+  })
+}
+
+/** Those of the checks without which there is no lab, or no run, on this dataplane, and which fail. */
+export function missingFor(
+  checks: readonly Check[],
+  dataplane: DataplaneName,
+  purpose: 'lab' | 'run',
+): readonly Check[] {
+  const scopes: readonly Scope[] = [dataplane, 'lab', purpose]
+  return checks.filter((check) => !check.present && scopes.includes(check.scope))
+}
+
+/** The dataplane to use, `auto` resolved. Throws an environment error of one line when the box lacks something. */
+export async function resolveDataplane(
+  wanted: DataplaneName | 'auto',
+  purpose: 'lab' | 'run',
+): Promise<DataplaneName> {
+  requireLab()
+  const checks = await checkRequirements()
+  const dataplane = wanted === 'auto' ? chooseDataplane(checks).dataplane : wanted
+  const missing = missingFor(checks, dataplane, purpose)
+  if (missing.length === 0) return dataplane
+  const names = missing.map((check) => check.name).join(', ')
+  throw environmentError(
+    `this box cannot ${purpose === 'run' ? 'run a migration' : 'build a lab'} on dataplane ${dataplane}: missing ${names}`,
+    {
+      code: 'missing-requirement',
+      next: `${missing[0]?.how} sudo pagewire doctor tells more.`,
+    },
+  )
+}
+
+/**
+ * What `dataplane: auto` takes: `vlan` where the kernel has all of it, because it is what real hosts and switches use,
+ * else `tc-bpf`. When neither is complete, the one that lacks less.
+ */
+export function chooseDataplane(checks: readonly Check[]): {
+  readonly dataplane: DataplaneName
+  readonly why: string
+} {
+  const lacks = (dataplane: DataplaneName): readonly string[] =>
+    checks.filter((check) => !check.present && check.scope === dataplane).map((check) => check.name)
+  const vlan = lacks('vlan')
+  if (vlan.length === 0)
+    return { dataplane: 'vlan', why: 'the kernel has VLAN devices and the qdiscs it needs' }
+  const bpf = lacks('tc-bpf')
+  const why = `dataplane vlan lacks ${vlan.join(', ')}`
+  if (bpf.length <= vlan.length) return { dataplane: 'tc-bpf', why }
+  return { dataplane: 'vlan', why: `dataplane tc-bpf lacks ${bpf.join(', ')}` }
+}
+
+/** build/src/topology/requirements.js is three levels below the root of the package. */
+export const projectRoot = fileURLToPath(new URL('../../..', import.meta.url))

@@ -4,14 +4,18 @@
  * reading back compares them.
  */
 
-import { type MarkingTable, pcpServiceOrder } from '../marking/traffic-class.js'
-import { usageError } from '../support/errors.js'
+import { type MarkingTable, pcpByDscp, pcpServiceOrder } from '../marking/traffic-class.js'
+import { environmentError, usageError } from '../support/errors.js'
 
 export type HostName = 'source' | 'destination' | 'neighbour' | 'client'
 export type VlanName = 'migration' | 'tenants'
-export type DataplaneName = 'tc-bpf'
-/** `strict`: a queue per PCP, served in `pcpServiceOrder`. `fifo`: one queue for all, a switch without QoS. */
-export type Discipline = 'strict' | 'fifo'
+/** `vlan`: VLAN devices and the kernel's own qdiscs. `tc-bpf`: the same frames by an eBPF object. */
+export type DataplaneName = 'vlan' | 'tc-bpf'
+/**
+ * `strict`: a queue per PCP, served in `pcpServiceOrder`. `ets`: the same queues share by weight. `fifo`: one queue for
+ * all, a switch without QoS.
+ */
+export type Discipline = 'strict' | 'ets' | 'fifo'
 
 export const hostNames: readonly HostName[] = ['source', 'destination', 'neighbour', 'client']
 export const vlanIds: Readonly<Record<VlanName, number>> = { migration: 100, tenants: 200 }
@@ -24,6 +28,35 @@ export interface LinkSpec {
   readonly queuePackets: number
   /** Bytes of IP packet, 576..9000. */
   readonly mtuBytes: number
+  /** With `ets`: share of each PCP's queue, 1..1000; 1 for a PCP that is not named. */
+  readonly weights?: Readonly<Record<number, number>>
+  /** What the path adds, in each direction once. Dataplane `vlan` only. */
+  readonly impairment?: Impairment
+}
+
+/** netem at every host's card, on what it sends. */
+export interface Impairment {
+  readonly delayNs?: number
+  /** Spread of the delay; needs one. */
+  readonly jitterNs?: number
+  /** 0..1 of the frames. */
+  readonly lossRatio?: number
+  /** 0..1 of the frames leave at once and overtake the delayed ones; needs a delay. */
+  readonly reorderRatio?: number
+}
+
+/** What a hostile switch does to frames as they leave it, towards every host. */
+export interface HostilePath {
+  /** Clears the DSCP. */
+  readonly bleach?: boolean
+  /** Rewrites every PCP to this one, 0..7. */
+  readonly remarkPcp?: number
+  /** Takes the tag off; the hosts then take an untagged frame for its address's VLAN. */
+  readonly strip?: boolean
+  /** Limits the class that is served first to this many bits per second; what exceeds it is lost in its queue. */
+  readonly policeBps?: number
+  /** Serves the queues in the opposite order; with `police`, the limit stays with the highest PCP. */
+  readonly invert?: boolean
 }
 
 export interface LabSpec {
@@ -36,25 +69,64 @@ export interface LabSpec {
   readonly congestionControl: string
   /** Segmentation and receive offloads. Only the unshaped benchmark turns them on: packets then are not packets. */
   readonly offloads: boolean
+  readonly path?: HostilePath
 }
 
-/** Throws a usage error for what no lab can be. */
+/** Throws a usage error for what no lab can be, an environment error for what this dataplane cannot. */
 export function checkSpec(spec: LabSpec): void {
-  const { rateBps, queuePackets, mtuBytes } = spec.link
+  const { rateBps, queuePackets, mtuBytes, discipline } = spec.link
   require(/^[a-z0-9]{1,12}$/.test(spec.runId), `run id '${spec.runId}' is not 1 to 12 of a-z and 0-9`)
-  require(rateBps === null ||
-    (Number.isSafeInteger(rateBps) &&
-      rateBps >= 1e6 &&
-      rateBps <= 100e9), `link rate ${rateBps} is not between 1mbit and 100gbit`)
-  require(Number.isInteger(queuePackets) &&
-    queuePackets >= 1 &&
-    queuePackets <= 1e6, `link queue ${queuePackets} is not between 1 and 1000000 packets`)
-  require(Number.isInteger(mtuBytes) &&
-    mtuBytes >= 576 &&
-    mtuBytes <= 9000, `link mtu ${mtuBytes} is not between 576 and 9000 bytes`)
+  require(rateBps === null || isRate(rateBps), `link rate ${rateBps} is not between 1mbit and 100gbit`)
+  require(inRange(queuePackets, 1, 1e6), `link queue ${queuePackets} is not between 1 and 1000000 packets`)
+  require(inRange(mtuBytes, 576, 9000), `link mtu ${mtuBytes} is not between 576 and 9000 bytes`)
   require(/^[a-z0-9_]{1,15}$/.test(
     spec.congestionControl,
   ), `'${spec.congestionControl}' is not the name of a congestion control`)
+  for (const [pcp, weight] of Object.entries(spec.link.weights ?? {})) {
+    require(discipline === 'ets', 'weights need discipline ets')
+    require(inRange(Number(pcp), 0, 7) &&
+      inRange(weight, 1, 1000), `weight ${weight} of PCP ${pcp} is not 1 to 1000`)
+  }
+  checkImpairment(spec)
+  checkPath(spec)
+}
+
+function checkImpairment(spec: LabSpec): void {
+  if (!spec.link.impairment) return
+  const { delayNs = 0, jitterNs = 0, lossRatio = 0, reorderRatio = 0 } = spec.link.impairment
+  require(inRange(delayNs, 0, 60e9), `link delay ${delayNs} ns is not between 0 and 60 s`)
+  require(inRange(jitterNs, 0, delayNs), `link jitter ${jitterNs} ns is longer than the delay`)
+  require(lossRatio >= 0 && lossRatio < 1, `link loss ${lossRatio} is not between 0 and 1`)
+  require(reorderRatio >= 0 && reorderRatio < 1, `link reorder ${reorderRatio} is not between 0 and 1`)
+  require(reorderRatio === 0 ||
+    delayNs > 0, 'link reorder needs a delay that the overtaking frames do without')
+  if (spec.dataplane === 'vlan') return
+  throw environmentError(
+    'link delay, jitter, loss and reorder need netem, which dataplane tc-bpf makes do without',
+    {
+      code: 'needs-vlan-dataplane',
+      next: 'Take them out of the scenario, or run it on a kernel that has 8021q and netem, with dataplane: vlan.',
+    },
+  )
+}
+
+function checkPath(spec: LabSpec): void {
+  const { remarkPcp, policeBps } = spec.path ?? {}
+  require(remarkPcp === undefined ||
+    inRange(remarkPcp, 0, 7), `path remark ${remarkPcp} is not a PCP (0 to 7)`)
+  if (policeBps === undefined) return
+  require(isRate(policeBps), `path police ${policeBps} is not between 1mbit and 100gbit`)
+  require(spec.link.rateBps !== null &&
+    spec.link.discipline !==
+      'fifo', 'path police needs a queue of its class: a shaped link with discipline strict or ets')
+}
+
+function isRate(bps: number): boolean {
+  return inRange(bps, 1e6, 100e9)
+}
+
+function inRange(value: number, low: number, high: number): boolean {
+  return Number.isSafeInteger(value) && value >= low && value <= high
 }
 
 function require(condition: boolean, sentence: string): void {
@@ -82,19 +154,50 @@ export function macOf(host: HostName): string {
 export const hostDevice = 'uplink'
 
 /** The host's device that holds the address of a VLAN. */
-export function vlanDevice(dataplane: DataplaneName, _vlan: VlanName): string {
+export function vlanDevice(dataplane: DataplaneName, vlan: VlanName): string {
   switch (dataplane) {
     case 'tc-bpf':
       return hostDevice
+    case 'vlan':
+      return `${hostDevice}.${vlanIds[vlan]}`
   }
 }
 
-/** Class id of a PCP's queue at the congested port; with one queue for all it is that of PCP 0. */
-export function classIdOf(pcp: number): string {
-  return `1:1${pcp}`
+/** Devices of a host that carry frames. */
+export function cardsOf(dataplane: DataplaneName): readonly string[] {
+  return [...new Set([hostDevice, vlanDevice(dataplane, 'migration'), vlanDevice(dataplane, 'tenants')])]
 }
 
-/** The arguments of netns-scripts/up.sh. `object` is the compiled eBPF dataplane. */
+/** PCPs from the queue served first to the one served last. */
+export function serviceOrder(spec: LabSpec): readonly number[] {
+  return spec.path?.invert ? [...pcpServiceOrder].reverse() : pcpServiceOrder
+}
+
+/** Queues of the congested port in order of service; one for all without QoS, none when it is unshaped. */
+export function queuesOf(spec: LabSpec): readonly (number | 'all')[] {
+  if (spec.link.rateBps === null) return []
+  return spec.link.discipline === 'fifo' ? ['all'] : serviceOrder(spec)
+}
+
+/** The qdisc handle of a queue at the congested port. */
+export function queueHandle(pcp: number | 'all'): string {
+  return `1${pcp === 'all' ? 0 : pcp}:`
+}
+
+/** The PCP that `police` limits: the one served first on a switch that is not hostile. */
+export const policedPcp = pcpServiceOrder[0] ?? 0
+
+/** What the switch does wrong, in the words of up.sh. */
+export function hostileWords(path: HostilePath = {}): readonly string[] {
+  return [
+    ...(path.bleach ? ['bleach'] : []),
+    ...(path.remarkPcp === undefined ? [] : [`remark=${path.remarkPcp}`]),
+    ...(path.strip ? ['strip'] : []),
+    ...(path.policeBps === undefined ? [] : [`police=${policedPcp}:${path.policeBps}`]),
+  ]
+}
+
+/** The arguments of netns-scripts/up.sh. `object` is the compiled eBPF dataplane; `vlan` takes the marks instead. */
 export function upArguments(spec: LabSpec, object: string): readonly string[] {
   const { link } = spec
   return [
@@ -106,9 +209,34 @@ export function upArguments(spec: LabSpec, object: string): readonly string[] {
     `mtu=${link.mtuBytes}`,
     `congestion=${spec.congestionControl}`,
     `offloads=${spec.offloads ? 'on' : 'off'}`,
-    `order=${pcpServiceOrder.join(' ')}`,
-    `object=${object}`,
+    `order=${serviceOrder(spec).join(' ')}`,
+    spec.dataplane === 'vlan' ? `marks=${pcpByDscp(spec.marking).join(' ')}` : `object=${object}`,
+    ...optional('weights', weightWords(link.weights)),
+    ...impairmentArguments(link.impairment),
+    ...optional('hostile', hostileWords(spec.path).join(' ')),
   ]
+}
+
+function weightWords(weights: LinkSpec['weights'] = {}): string {
+  return Object.entries(weights)
+    .map(([pcp, weight]) => `${pcp}:${weight}`)
+    .join(' ')
+}
+
+function impairmentArguments(impairment: Impairment = {}): readonly string[] {
+  const { delayNs = 0, jitterNs = 0, lossRatio = 0, reorderRatio = 0 } = impairment
+  const time = (ns: number): string => (ns > 0 ? `${ns / 1000}us` : '')
+  const share = (ratio: number): string => (ratio > 0 ? `${ratio * 100}%` : '')
+  return [
+    ...optional('delay', time(delayNs)),
+    ...optional('jitter', time(jitterNs)),
+    ...optional('loss', share(lossRatio)),
+    ...optional('reorder', share(reorderRatio)),
+  ]
+}
+
+function optional(name: string, value: string): readonly string[] {
+  return value === '' ? [] : [`${name}=${value}`]
 }
 
 export type CaptureName = 'source' | 'switch-in' | 'switch-out' | 'destination'

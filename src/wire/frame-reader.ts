@@ -5,7 +5,7 @@
  */
 
 import { failure, type PagewireError } from '../support/errors.js'
-import { FrameType, headerBytes, longestMessageBytes, payloadLimit } from './frame.js'
+import { FrameType, headerBytes, payloadLimit } from './frame.js'
 
 export interface FrameHandler {
   page(encoding: number, page: number, version: number, bytes: Buffer, at: number, length: number): void
@@ -13,23 +13,20 @@ export interface FrameHandler {
   message(type: number, a: number, b: number, payload: Buffer): void
 }
 
-/**
- * Small enough that what the kernel copied in is still in the processor's second-level cache when it is compared;
- * a 1 MiB arena made the receiver a third slower.
- */
-const arenaBytes = 2 ** 18
+const mib = 2 ** 20
 
 export class FrameReader {
   readonly #handler: FrameHandler
-  #arena: Buffer
+  readonly #arena: Buffer
   #pageBytes: number
   /** Bytes at the start of the arena that belong to an incomplete frame. */
   #kept = 0
 
-  constructor(handler: FrameHandler, pageBytes: number) {
+  /** The arena holds the longest frame twice at least, so that there is always room to read into. */
+  constructor(handler: FrameHandler, pageBytes: number, arenaBytes = mib) {
     this.#handler = handler
     this.#pageBytes = pageBytes
-    this.#arena = Buffer.allocUnsafe(arenaFor(pageBytes))
+    this.#arena = Buffer.allocUnsafe(Math.max(arenaBytes, 2 * (headerBytes + pageBytes), mib))
   }
 
   /** Where the socket may put the next bytes. */
@@ -40,10 +37,6 @@ export class FrameReader {
   /** Page size of the session, once it is known. */
   setPageBytes(pageBytes: number): void {
     this.#pageBytes = pageBytes
-    if (this.#arena.length >= arenaFor(pageBytes)) return
-    const larger = Buffer.allocUnsafe(arenaFor(pageBytes))
-    this.#arena.copy(larger, 0, 0, this.#kept)
-    this.#arena = larger
   }
 
   /** True when the stream may end here without cutting a frame. */
@@ -69,8 +62,7 @@ export class FrameReader {
       at = next
     }
     this.#kept = end - at
-    // A message may have set the page size, and with it a larger arena.
-    if (this.#kept > 0 && (at > 0 || this.#arena !== arena)) arena.copy(this.#arena, 0, at, end)
+    if (at > 0 && this.#kept > 0) arena.copyWithin(0, at, end)
   }
 
   #check(type: number, reserved: number, length: number): void {
@@ -80,11 +72,6 @@ export class FrameReader {
     if (length > limit)
       throw protocolError(`a frame of type ${type} says ${length} bytes; ${limit} is the limit`)
   }
-}
-
-/** The arena holds the longest frame twice at least, so that there is always room to read into. */
-function arenaFor(pageBytes: number): number {
-  return Math.max(arenaBytes, 2 * (headerBytes + Math.max(pageBytes, longestMessageBytes)))
 }
 
 /** The peer sent something that the protocol does not allow. */

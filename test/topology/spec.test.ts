@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { defaultTable } from '../../src/marking/traffic-class.js'
 import { PagewireError } from '../../src/support/errors.js'
-import { parseHtbClasses } from '../../src/topology/read-back.js'
+import { parseClasses, parseFilters } from '../../src/topology/kernel-state.js'
 import {
   addressOf,
   capturePointsOf,
@@ -82,12 +82,71 @@ test('a lab that cannot be is refused with the value that is wrong', () => {
   }
 })
 
+test('a hostile path and a long one, in the words of the script', () => {
+  const hostile = upArguments(
+    { ...spec, path: { bleach: true, remarkPcp: 2, strip: true, policeBps: 5e6, invert: true } },
+    'lab.o',
+  )
+  assert.ok(hostile.includes('hostile=bleach remark=2 strip police=7:5000000'))
+  assert.ok(hostile.includes('order=1 0 2 3 4 5 6 7'))
+  const long = upArguments(
+    {
+      ...spec,
+      dataplane: 'vlan',
+      link: {
+        ...spec.link,
+        discipline: 'ets',
+        weights: { 7: 2, 0: 1 },
+        impairment: { delayNs: 10e6, jitterNs: 500e3, lossRatio: 0.001, reorderRatio: 0.02 },
+      },
+    },
+    '',
+  )
+  const wanted = ['weights=0:1 7:2', 'delay=10000us', 'jitter=500us', 'loss=0.1%', 'reorder=2%']
+  for (const word of wanted) assert.ok(long.includes(word), `${word} in ${long.join(', ')}`)
+  assert.ok(long.some((word) => /^marks=0 1 0 .* 7 0 0 0 0 0 0 0$/.test(word)))
+})
+
+test('a delayed path is refused on the dataplane without netem, with exit 3', () => {
+  const delayed = { ...spec, link: { ...spec.link, impairment: { delayNs: 1e6 } } }
+  assert.throws(
+    () => checkSpec(delayed),
+    (error) => error instanceof PagewireError && error.exit === 3 && /netem/.test(error.message),
+  )
+  checkSpec({ ...delayed, dataplane: 'vlan' })
+})
+
 test('classes as tc prints them', () => {
-  const text = `class htb 1:11 parent 1:1 leaf 11: prio 7 rate 8bit ceil 800Mbit burst 1b cburst 100000b
-class htb 1:1 root rate 1500Kbit ceil 2Gbit burst 25000b cburst 25000b
+  const text = `class htb 1:11 parent 1:1 leaf 11: prio 7 quantum 1518 rate 8bit ceil 800Mbit linklayer ethernet burst 1b/1
+class htb 1:1 root rate 1500Kbit ceil 2Gbit linklayer ethernet burst 25000b/1 mpu 0b cburst 25000b/1 mpu 0b level 7
+class drr 2:1 root leaf 17: quantum 3036b
+class tbf 17:1 parent 17:
 `
-  assert.deepEqual(parseHtbClasses(text), [
-    { classid: '1:11', rate_bps: 8, ceil_bps: 800e6, prio: 7 },
-    { classid: '1:1', rate_bps: 1.5e6, ceil_bps: 2e9, prio: null },
+  assert.deepEqual(parseClasses(text), [
+    { kind: 'htb', classid: '1:11', rate_bps: 8, ceil_bps: 800e6, prio: 7, quantum_bytes: 1518 },
+    { kind: 'htb', classid: '1:1', rate_bps: 1.5e6, ceil_bps: 2e9, prio: null, quantum_bytes: null },
+    { kind: 'drr', classid: '2:1', rate_bps: null, ceil_bps: null, prio: null, quantum_bytes: 3036 },
+  ])
+})
+
+test('filters as tc prints them', () => {
+  const text = `filter protocol all pref 1 bpf chain 0 handle 0x1 lab.o:[host_egress] direct-action not_in_hw id 101
+filter protocol 802.1Q pref 1 flower chain 0 handle 0x1 classid 2:1
+  vlan_prio 7
+filter protocol all pref 1 matchall chain 0 handle 0x1
+	action order 1: skbedit  priority none inheritdsfield pipe
+	action order 1:  pedit action pipe keys 1
+	action order 1: vlan  modify id 100 protocol 802.1Q priority 3 continue
+	action order 1: vlan  pop pipe
+	action order 1: vlan  push id 200 protocol 802.1Q priority 0 pipe
+`
+  assert.deepEqual(parseFilters(text), [
+    'host_egress',
+    'pcp 7 to 2:1',
+    'inheritdsfield',
+    'bleach',
+    'remark 3',
+    'strip',
+    'push 200',
   ])
 })
