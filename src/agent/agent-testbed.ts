@@ -1,5 +1,6 @@
 /** The testbed of real agents: the guest lives in this process, its pages cross the network to the destination agent. */
 
+import type { Accesses } from '../memory/access-log.js'
 import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
 import { PageOrder } from '../migration/page-order.js'
 import type { LaneName } from '../migration/strategy.js'
@@ -51,6 +52,10 @@ export class AgentTestbed implements Testbed {
   async copy(request: CopyRequest): Promise<CopyResult> {
     const held = request.holdWritesOutside
     if (held !== undefined) this.#guest.holdWritesOutside(this.nowNs(), held)
+    const skipping = [
+      ...(request.skipRedirtied ? [() => this.#guest.memory.dirty] : []),
+      ...(request.skipAccessed ? [() => this.#guest.accessed] : []),
+    ]
     const fed = await Promise.all(
       request.lanes.map((lane) =>
         this.#link.lane(lane.via).feed({
@@ -58,7 +63,7 @@ export class AgentTestbed implements Testbed {
           rateLimitBps: lane.rateLimitBps,
           feedUntilNs: request.feedUntilNs,
           giveUpAtNs: request.giveUpAtNs,
-          skipRedirtied: request.skipRedirtied,
+          skipping,
           sent: request.sent,
           skipped: request.skipped,
           advanceGuest: () => this.#advance(),
@@ -86,6 +91,10 @@ export class AgentTestbed implements Testbed {
 
   declareOutstanding(pages: ReadonlyPageSet): void {
     this.#guest.declareOutstanding(this.nowNs(), pages)
+  }
+
+  readAccesses(latest: number, writesOnly: boolean): Accesses {
+    return this.#guest.readAccesses(this.nowNs(), latest, writesOnly)
   }
 
   async throttle(withhold: number): Promise<void> {

@@ -68,6 +68,7 @@ export async function startDestination(job: DestinationJob): Promise<RunningDest
 interface OpenLane {
   readonly name: string
   readonly socket: Socket
+  readonly inbound: Inbound
   pages: number
 }
 
@@ -145,7 +146,7 @@ class Destination {
     }
     const judged = judgeLane(this.#secret, send, (claimed) => {
       if (claimed !== index || this.#lanes[index] !== undefined || socket === undefined) return undefined
-      return { frames: this.#open(index, socket) }
+      return { frames: this.#open(index, socket, inbound) }
     })
     const inbound = new Inbound(judged.expectation, (error) => {
       // Only a peer that has proved itself can fail the migration; a stranger is just turned away.
@@ -183,9 +184,9 @@ class Destination {
     })
   }
 
-  #open(index: number, socket: Socket): FrameReader {
+  #open(index: number, socket: Socket, inbound: Inbound): FrameReader {
     this.#strangers.delete(socket)
-    const lane: OpenLane = { name: this.#job.lanes[index]!.name, socket, pages: 0 }
+    const lane: OpenLane = { name: this.#job.lanes[index]!.name, socket, inbound, pages: 0 }
     this.#lanes[index] = lane
     const reader = new FrameReader(
       {
@@ -354,12 +355,19 @@ class Destination {
   #close(): void {
     for (const listener of this.#listeners) void listener.close()
     for (const stranger of this.#strangers) stranger.destroy()
-    for (const lane of this.#lanes) if (lane !== undefined) endSoon(lane.socket)
+    for (const lane of this.#lanes) {
+      // Closing a socket with unread bytes resets it, and the peer would lose what was said last.
+      lane?.inbound.discard()
+      if (lane !== undefined) endSoon(lane.socket)
+    }
   }
 }
 
-/** Lets what was written go out, but not for ever. */
+const lastWordsTimeoutMs = 2000
+
+/** Lets what was written go out and the peer close first, but does not wait for ever. */
 function endSoon(socket: Socket): void {
   socket.end()
-  setTimeout(() => socket.destroy(), 500)
+  const timer = setTimeout(() => socket.destroy(), lastWordsTimeoutMs)
+  socket.once('close', () => clearTimeout(timer))
 }

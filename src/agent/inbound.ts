@@ -7,6 +7,9 @@ import type { OnReadOpts } from 'node:net'
 import { assert } from '../support/assert.js'
 import type { FrameReader } from '../wire/frame-reader.js'
 
+/** What a side that has given up still reads, so that its last words are not lost to a reset, goes here. */
+const discarded = Buffer.alloc(2 ** 16)
+
 /** Handles one handshake message and says what comes next: so many bytes more, or frames. */
 export type HandshakeStep = (bytes: Buffer) => Expectation
 export type Expectation =
@@ -18,8 +21,9 @@ export class Inbound {
   #exact: Buffer
   #filled = 0
   readonly #failed: (error: unknown) => void
+  #discarding = false
 
-  /** `failed` is told of whatever a step or the frame reader throws; nothing is read afterwards. */
+  /** `failed` is told of whatever a step or the frame reader throws; what comes afterwards is thrown away. */
   constructor(first: Expectation, failed: (error: unknown) => void) {
     this.#expectation = first
     this.#exact = bufferFor(first)
@@ -34,17 +38,24 @@ export class Inbound {
   readonly onread: OnReadOpts = {
     buffer: () => this.#space(),
     callback: (bytes) => {
+      if (this.#discarding) return true
       try {
         this.#received(bytes)
-        return true
       } catch (error) {
+        this.discard()
         this.#failed(error)
-        return false
       }
+      return true
     },
   }
 
+  /** From now on everything that arrives is thrown away. */
+  discard(): void {
+    this.#discarding = true
+  }
+
   #space(): Buffer {
+    if (this.#discarding) return discarded
     return 'frames' in this.#expectation
       ? this.#expectation.frames.space()
       : this.#exact.subarray(this.#filled)

@@ -239,7 +239,14 @@ export class Link {
     })
     // The challenge cannot have been read yet: reading starts in the event loop's next turn.
     opened = this.#replyless(endpoint)
-    const lane = new SourceLane(endpoint.name, socket, this.#content, this.#memory, this.#options.hooks)
+    const lane = new SourceLane(
+      endpoint.name,
+      socket,
+      this.#content,
+      this.#memory,
+      this.#options.hooks,
+      (error) => this.#fail(connectionLost(endpoint.name, error)),
+    )
     this.#sockets.set(endpoint.name, socket)
     this.#lanes.set(endpoint.name, lane)
     socket.on('error', (error) => this.#fail(connectionLost(endpoint.name, error)))

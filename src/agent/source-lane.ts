@@ -6,7 +6,7 @@
 import type { Socket } from 'node:net'
 import type { PageContent } from '../memory/content.js'
 import type { GuestMemory } from '../memory/guest-memory.js'
-import type { PageSet } from '../memory/page-set.js'
+import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
 import type { PageOrder } from '../migration/page-order.js'
 import { assert } from '../support/assert.js'
 import { Encoding, FrameType, frame, headerBytes, writeHeader } from '../wire/frame.js'
@@ -25,7 +25,8 @@ export interface Feed {
   readonly rateLimitBps: number | undefined
   readonly feedUntilNs: number
   readonly giveUpAtNs: number
-  readonly skipRedirtied: boolean
+  /** Pages that are skipped at their turn: looked at before each batch, after the guest was advanced. */
+  readonly skipping: readonly (() => ReadonlyPageSet)[]
   readonly sent: PageSet
   readonly skipped: PageSet
   /** Brings the guest up to now. Called before pages are read or the dirty log is looked at. */
@@ -50,6 +51,7 @@ export class SourceLane {
   readonly #socket: Socket
   readonly #content: PageContent
   readonly #memory: GuestMemory
+  readonly #broken: (error: Error) => void
   readonly #buffers: Buffer[]
   readonly #writes: Promise<void>[]
   #turn = 0
@@ -65,7 +67,16 @@ export class SourceLane {
   /** Bytes of frames written so far: what the capture must show as TCP payload. */
   bytesWritten = 0
 
-  constructor(name: string, socket: Socket, content: PageContent, memory: GuestMemory, hooks: LaneHooks) {
+  /** `broken` hears of a write that failed; it calls `fail` of every lane. */
+  constructor(
+    name: string,
+    socket: Socket,
+    content: PageContent,
+    memory: GuestMemory,
+    hooks: LaneHooks,
+    broken: (error: Error) => void,
+  ) {
+    this.#broken = broken
     this.name = name
     this.#socket = socket
     this.#content = content
@@ -146,7 +157,8 @@ export class SourceLane {
       const taken = feed.order.take(batch)
       if (taken === 0) return
       feed.advanceGuest()
-      const count = feed.skipRedirtied ? feed.skipped.takeFrom(batch, taken, this.#memory.dirty) : taken
+      let count = taken
+      for (const unwanted of feed.skipping) count = feed.skipped.takeFrom(batch, count, unwanted())
       const written = await this.#writeBatch(batch.subarray(0, count), feed, startNs, totals)
       order.push(batch.subarray(0, written))
       if (written < count) return
@@ -217,7 +229,7 @@ export class SourceLane {
     this.bytesWritten += bytes.length
     return this.#wait((done) => {
       this.#socket.write(bytes, (error) => {
-        if (error) this.fail(error)
+        if (error) this.#broken(error)
         done()
       })
     })

@@ -131,7 +131,11 @@ class Tcpdump {
 
   constructor(argv: readonly string[]) {
     this.argv = argv
-    this.process = spawn(argv[0] ?? '', argv.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] })
+    // A group of its own: an interrupt from the terminal must not end the capture before its senders.
+    this.process = spawn(argv[0] ?? '', argv.slice(1), {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      detached: true,
+    })
     this.process.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.stderr += text
     })

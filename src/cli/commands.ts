@@ -15,6 +15,12 @@ export interface CommandEntry {
 
 export const commands: readonly CommandEntry[] = [
   {
+    path: 'run',
+    summary: 'one migration under contention, on real frames',
+    group: 'Migrate',
+    load: async () => (await import('./run.js')).runCommand,
+  },
+  {
     path: 'scenario',
     summary: 'print the default scenario, or check one',
     group: 'Migrate',
@@ -25,6 +31,12 @@ export const commands: readonly CommandEntry[] = [
     summary: 'the same in virtual time, without root',
     group: 'Migrate',
     load: async () => (await import('./predict.js')).predictCommand,
+  },
+  {
+    path: 'reproduce stord',
+    summary: 'the figures of Cha et al. beside what the model gives',
+    group: 'Migrate',
+    load: async () => (await import('./reproduce-stord.js')).reproduceStordCommand,
   },
   {
     path: 'schemes',
@@ -43,6 +55,12 @@ export const commands: readonly CommandEntry[] = [
     summary: 'the topology alone, to play with',
     group: 'By hand',
     load: async () => (await import('./lab.js')).labCommand,
+  },
+  {
+    path: 'monitor',
+    summary: 'live throughput per class on an interface',
+    group: 'By hand',
+    load: async () => (await import('./monitor.js')).monitorCommand,
   },
   {
     path: 'agent source',

@@ -40,6 +40,7 @@ export function guestSpec({ guest, seed }: Scenario): GuestSpec {
       writesPerSecond: guest.workload.dirtyPagesPerSecond,
       workingSetPages: guest.workload.workingSetPages,
       hotShare: guest.workload.hotShare,
+      ...(guest.workload.periodNs === undefined ? {} : { periodNs: guest.workload.periodNs }),
     },
   }
 }

@@ -63,6 +63,7 @@ function* workloadProblems(
     if (kind === 'idle')
       yield problem(`guest.workload.${key}`, 'an idle guest writes nothing: leave this out')
   }
+  if (guest.workload.periodNs === 0) yield problem('guest.workload.period', 'it must be more than 0')
   if (guest.workload.workingSetPages > guest.totalPages) {
     yield problem(
       'guest.workload.working_set',
@@ -70,8 +71,9 @@ function* workloadProblems(
     )
   }
   const belongs = [
-    ['working_set', ['hot', 'cycle']],
-    ['hot_share', ['hot']],
+    ['working_set', ['cycle', 'iid', 'hot', 'nested', 'phase', 'scan']],
+    ['hot_share', ['hot', 'phase']],
+    ['period', ['phase']],
   ] as const
   for (const [key, kinds] of belongs) {
     const fits = kinds.some((one) => one === kind)

@@ -102,7 +102,7 @@ const link = section('the congested port: the switch port towards the destinatio
 const workload = section('what the guest writes while it is being migrated', {
   kind: {
     enum: ['idle', 'cycle', 'iid', 'hot', 'nested', 'phase', 'scan', 'trace'],
-    planned: ['nested', 'phase', 'trace'],
+    planned: ['trace'],
     default: 'hot',
     title: 'which pages are written',
   },
@@ -118,9 +118,9 @@ const workload = section('what the guest writes while it is being migrated', {
       'pages that hot and phase prefer (10% where not given), or that other kinds are confined to (100%)',
   }),
   hot_share: ref('percent', {
-    title: 'with kind hot: writes that go to the working set; 90% where not given',
+    title: 'with kind hot or phase: writes that go to the working set; 90% where not given',
   }),
-  period: ref('duration', { planned: true, title: 'with kind phase: how long a working set stays' }),
+  period: ref('duration', { title: 'with kind phase: how long a working set stays; 1s where not given' }),
   file: { type: 'string', minLength: 1, planned: true, title: 'with kind trace: the trace to replay' },
 })
 
@@ -315,6 +315,7 @@ export interface ScenarioDocument {
       readonly dirty_rate?: string
       readonly working_set?: string
       readonly hot_share?: string
+      readonly period?: string
     }
     readonly content: { readonly kind: ContentKind }
   }

@@ -68,10 +68,12 @@ export interface Workload {
   readonly dirtyRatio?: number
   /** Page writes per second of guest time, from the rate or the ratio; 0 for an idle guest. */
   readonly dirtyPagesPerSecond: number
-  /** Pages that `hot` prefers and that `cycle` is confined to; all of memory for the other kinds. */
+  /** Pages that `hot` and `phase` prefer and that the other kinds are confined to. */
   readonly workingSetPages: number
   /** Share of the writes that go to the working set, 0..1 (`hot`). */
   readonly hotShare: number
+  /** How long a working set stays (`phase`), in nanoseconds of guest time. */
+  readonly periodNs?: number
 }
 
 export interface Migration {
@@ -104,10 +106,13 @@ export type CrossTraffic =
 const dirtyRatioDefault = 0.5
 
 /** Used where a scenario gives no working set; all of memory for the other kinds. */
-const workingSetDefault: Readonly<Partial<Record<WorkloadKind, string>>> = { hot: '10%' }
+const workingSetDefault: Readonly<Partial<Record<WorkloadKind, string>>> = { hot: '10%', phase: '10%' }
 
 /** Used where a scenario gives no share of writes for the working set. */
 const hotShareDefault = 0.9
+
+/** Used where a scenario gives no period for its phases. */
+const periodDefault = '1s'
 
 export interface ReadScenario {
   readonly scenario: Scenario
@@ -229,6 +234,9 @@ function workloadOf(
     dirtyPagesPerSecond: idle ? 0 : (rate ?? (dirtyRatio ?? 0) * linkPageRate(link, size.pageBytes)),
     workingSetPages: Math.max(1, Math.round(workingSetBytes / size.pageBytes)),
     hotShare: workload.hot_share === undefined ? hotShareDefault : parsePercent(workload.hot_share),
+    ...(workload.kind === 'phase'
+      ? { periodNs: place([...at, 'period'], () => parseDurationNs(workload.period ?? periodDefault)) }
+      : {}),
   }
 }
 

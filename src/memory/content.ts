@@ -45,8 +45,7 @@ function zeroContent(pageBytes: number): PageContent {
   }
 }
 
-const poolBytes = 2 ** 21
-const sliceStep = 8
+const poolBytes = 2 ** 18
 const stampBytes = 8
 
 /**
@@ -57,20 +56,19 @@ const stampBytes = 8
 function randomContent(pageBytes: number, seed: number): PageContent {
   assert(pageBytes >= 2 * stampBytes, 'a page has room for its stamp')
   const pool = randomPool(seed, poolBytes + pageBytes)
-  const slices = poolBytes / sliceStep
   const offsetOf = (page: number, version: number): number =>
-    ((Math.imul(page, 0x9e3779b1) + Math.imul(version, 0x85ebca77)) >>> 0) % slices
+    ((Math.imul(page, 0x9e3779b1) + Math.imul(version, 0x85ebca77)) >>> 0) % poolBytes
 
   return {
     pageBytes,
     write: (page, version, target, at) => {
-      const from = offsetOf(page, version) * sliceStep
+      const from = offsetOf(page, version)
       pool.copy(target, at + stampBytes, from, from + pageBytes - stampBytes)
       writeStamp(target, at, page, version)
     },
     matches: (page, version, bytes, at) => {
       if (readUint32(bytes, at) !== page || readUint32(bytes, at + 4) !== version) return false
-      const from = offsetOf(page, version) * sliceStep
+      const from = offsetOf(page, version)
       return pool.compare(bytes, at + stampBytes, at + pageBytes, from, from + pageBytes - stampBytes) === 0
     },
     isZero: () => false,

@@ -3,6 +3,7 @@
  * metrics, the journal and the promises between them; only the world differs between testbeds.
  */
 
+import type { Accesses } from '../memory/access-log.js'
 import { PageSet, type ReadonlyPageSet } from '../memory/page-set.js'
 import { assert, unreachable } from '../support/assert.js'
 import { PagewireError } from '../support/errors.js'
@@ -78,6 +79,8 @@ class Engine {
   #phase: Phase = 'running'
   #round = 0
   #lastCopy: CopyOutcome
+  #lastSync: ReadonlyPageSet
+  #accesses: Accesses
 
   readonly #rounds: Round[] = []
   #open: OpenRound
@@ -105,6 +108,8 @@ class Engine {
     this.#sent = new PageSet(testbed.totalPages)
     this.#skipped = new PageSet(testbed.totalPages)
     this.#none = new PageSet(testbed.totalPages)
+    this.#lastSync = this.#none
+    this.#accesses = { pages: this.#none, sequence: new Uint32Array(0) }
     this.#lastCopy = { sentPages: 0, skippedPages: 0, skipped: this.#none, durationNs: 0, goodputBps: 0 }
     this.#open = openRound(this.#sinceBegin())
     journal.record({ at_ns: 0, event: 'begin', strategy: name, pages_total: testbed.totalPages })
@@ -126,6 +131,8 @@ class Engine {
       pageBytes: testbed.pageBytes,
       unsent: this.#unsent.clone(),
       redirtied,
+      lastSync: this.#lastSync,
+      accesses: this.#accesses,
       lastCopy: this.#lastCopy,
       sentPages: this.#sentPages,
     }
@@ -151,6 +158,9 @@ class Engine {
         return this.#copy(intent)
       case 'syncDirty':
         return this.#syncDirty(intent.sameRound === true)
+      case 'readAccesses':
+        this.#accesses = this.#testbed.readAccesses(intent.latest, intent.writesOnly === true)
+        return
       case 'declare':
         return this.#testbed.declareOutstanding(intent.outstanding)
       case 'throttle':
@@ -208,7 +218,8 @@ class Engine {
     const startNs = testbed.nowNs()
     const untilNs = intent.atMostNs === undefined ? this.#deadlineNs : startNs + intent.atMostNs
     let left = intent.lanes.filter((lane) => pageCount(lane.pages) > 0)
-    const skipped = intent.skipRedirtied === true ? new PageSet(testbed.totalPages) : undefined
+    const maySkip = intent.skipRedirtied === true || intent.skipAccessed === true
+    const skipped = maySkip ? new PageSet(testbed.totalPages) : undefined
     let sentPages = 0
     let payloadBytes = 0
     while (left.length > 0 && testbed.nowNs() < untilNs && !this.#mustStop()) {
@@ -220,6 +231,7 @@ class Engine {
         feedUntilNs: Math.min(untilNs, this.#deadlineNs),
         giveUpAtNs: this.#deadlineNs,
         skipRedirtied: intent.skipRedirtied === true,
+        skipAccessed: intent.skipAccessed === true,
         ...(intent.holdWritesOutside === undefined ? {} : { holdWritesOutside: intent.holdWritesOutside }),
         sent: this.#sent,
         skipped: this.#skipped,
@@ -262,7 +274,10 @@ class Engine {
 
   async #syncDirty(sameRound: boolean): Promise<void> {
     assert(this.#phase === 'running', 'no syncDirty once the guest is suspended')
-    const dirtied = await this.#testbed.syncDirty(this.#unsent)
+    const found = new PageSet(this.#testbed.totalPages)
+    const dirtied = await this.#testbed.syncDirty(found)
+    this.#unsent.addAll(found)
+    this.#lastSync = found
     if (sameRound) {
       this.#open.dirtied += dirtied
       return
@@ -337,6 +352,7 @@ class Engine {
       pagesSent: open.sent,
       pagesSkipped: open.skipped,
       pagesDirtied: open.dirtied + pagesDirtied,
+      pagesOutstanding: this.#unsent.count,
       bytesSent: open.bytes,
       payloadBytes: open.payload,
     })

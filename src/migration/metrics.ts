@@ -14,6 +14,8 @@ export interface Round {
   readonly pagesSkipped: number
   /** Pages that the sync at the end of the round found dirty. */
   readonly pagesDirtied: number
+  /** Pages whose newest known version was not at the destination when the round ended. */
+  readonly pagesOutstanding: number
   /** Application bytes: page payload and message headers. */
   readonly bytesSent: number
   readonly payloadBytes: number

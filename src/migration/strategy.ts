@@ -1,5 +1,6 @@
 /** The contract between a strategy and the engine: types only, no I/O, no clock, no randomness. */
 
+import type { Accesses } from '../memory/access-log.js'
 import type { ReadonlyPageSet } from '../memory/page-set.js'
 
 /**
@@ -31,6 +32,8 @@ export type Intent =
        * turn are skipped (they stay unsent). Xen 4.2.3 tools/libxc/xc_domain_save.c.
        */
       readonly skipRedirtied?: boolean
+      /** The same with the access log in the place of the dirty log: needs a readAccesses before. */
+      readonly skipAccessed?: true
       /**
        * While the copy lasts, a write to a page that is neither in this set nor in the dirty log waits; at the end of
        * the copy it happens. So a guest pays for a new dirty page with the time of one copy (scheme 8).
@@ -44,6 +47,11 @@ export type Intent =
   | { readonly do: 'syncDirty'; readonly sameRound?: true }
   /** Tells the world what memory the scheme regards as outstanding: the workload `nested` then writes only there. */
   | { readonly do: 'declare'; readonly outstanding: ReadonlyPageSet }
+  /**
+   * Reads and clears what the guest accessed (or only wrote) since the last read: accessed bits, and the `latest`
+   * accesses in order. The first read begins the log and finds nothing.
+   */
+  | { readonly do: 'readAccesses'; readonly latest: number; readonly writesOnly?: true }
   /** Share of guest CPU time withheld from now on, 0..1. */
   | { readonly do: 'throttle'; readonly withhold: number }
   | { readonly do: 'wait'; readonly forNs: number }
@@ -67,6 +75,10 @@ export interface View {
   readonly unsent: ReadonlyPageSet
   /** Written since the last syncDirty: a peek that clears nothing. */
   readonly redirtied: ReadonlyPageSet
+  /** What the last syncDirty found; empty before the first. */
+  readonly lastSync: ReadonlyPageSet
+  /** What the last readAccesses found; empty before the second. */
+  readonly accesses: Accesses
   /** What the last copy did; all zero before the first. */
   readonly lastCopy: CopyOutcome
   /** Pages in the migration so far, repeats counted each time. */

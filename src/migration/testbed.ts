@@ -1,5 +1,6 @@
 /** What the engine needs of a world: real agents in network namespaces, or a model in virtual time. Types only. */
 
+import type { Accesses } from '../memory/access-log.js'
 import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
 import type { Lane, LaneName } from './strategy.js'
 
@@ -10,6 +11,8 @@ export interface CopyRequest {
   /** Return by this time even when pages that left are not confirmed. >= feedUntilNs. */
   readonly giveUpAtNs: number
   readonly skipRedirtied: boolean
+  /** Pages that the guest accessed since the last readAccesses are skipped at their turn in the same way. */
+  readonly skipAccessed: boolean
   /** Writes of the guest to pages outside this set and outside the dirty log wait until the copy ends. */
   readonly holdWritesOutside?: ReadonlyPageSet
   /** Receives the pages that the destination confirmed. */
@@ -47,6 +50,8 @@ export interface Testbed {
   peekDirty(): ReadonlyPageSet
   /** What the scheme regards as outstanding memory; for workloads that stay inside it. */
   declareOutstanding(pages: ReadonlyPageSet): void
+  /** Reads and clears the guest's access log; the first call begins it. */
+  readAccesses(latest: number, writesOnly: boolean): Accesses
   throttle(withhold: number): Promise<void>
   wait(forNs: number): Promise<void>
   /** Stops the guest and reads the dirty log a last time. */

@@ -11,7 +11,7 @@ export class Feed {
   readonly pcp: number
   /** Place in the order of service, 0 first. */
   readonly rank: number
-  readonly batch = new Uint32Array(pagesPerPeek)
+  readonly batch: Uint32Array
   /** The pages batch[at..count) wait. */
   at = 0
   count = 0
@@ -21,7 +21,8 @@ export class Feed {
   exhausted = false
   readonly #order: PageOrder
 
-  constructor(lane: Lane, pcp: number, rank: number) {
+  constructor(lane: Lane, pcp: number, rank: number, batchPages: number) {
+    this.batch = new Uint32Array(batchPages)
     this.lane = lane
     this.pcp = pcp
     this.rank = rank

@@ -3,13 +3,14 @@
  * engine and strategies run on it as on real agents; a migration of minutes takes milliseconds.
  */
 
+import type { Accesses } from '../memory/access-log.js'
 import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
-import type { LaneName } from '../migration/strategy.js'
+import type { Lane, LaneName } from '../migration/strategy.js'
 import type { CopyRequest, CopyResult, HandoverResult, Testbed } from '../migration/testbed.js'
 import { assert } from '../support/assert.js'
 import { Guest, type GuestSpec } from '../workload/guest.js'
 import { VirtualClock } from './clock.js'
-import { Feed, nextTurn } from './feed.js'
+import { Feed, nextTurn, pagesPerPeek } from './feed.js'
 import { type LinkSpec, rank, wireBits } from './link.js'
 import { Wire } from './wire.js'
 
@@ -19,6 +20,8 @@ export interface ModelSpec {
   readonly link: LinkSpec
   /** 802.1Q priority of each lane. */
   readonly lanes: Readonly<Record<LaneName, number>>
+  /** Pages between two looks at the dirty log; Xen's 1024 when absent. Scaled guests need it scaled. */
+  readonly pagesPerPeek?: number
 }
 
 /** Pages that are read together: their versions are those of one moment. */
@@ -71,9 +74,7 @@ export class ModelTestbed implements Testbed {
 
   /** Returns how many pages arrived and were confirmed. */
   #sendAll(request: CopyRequest): number {
-    const feeds = request.lanes.map(
-      (lane) => new Feed(lane, this.#spec.lanes[lane.via], this.#rank(lane.via)),
-    )
+    const feeds = request.lanes.map((lane) => this.#feed(lane))
     const keep = (batch: Uint32Array, count: number): number => this.#keep(batch, count, request)
     let pages = 0
     while (this.nowNs() < request.feedUntilNs) {
@@ -106,6 +107,10 @@ export class ModelTestbed implements Testbed {
 
   declareOutstanding(pages: ReadonlyPageSet): void {
     this.guest.declareOutstanding(this.nowNs(), pages)
+  }
+
+  readAccesses(latest: number, writesOnly: boolean): Accesses {
+    return this.guest.readAccesses(this.nowNs(), latest, writesOnly)
   }
 
   async throttle(withhold: number): Promise<void> {
@@ -149,6 +154,15 @@ export class ModelTestbed implements Testbed {
     return differing
   }
 
+  #feed(lane: Lane): Feed {
+    return new Feed(
+      lane,
+      this.#spec.lanes[lane.via],
+      this.#rank(lane.via),
+      this.#spec.pagesPerPeek ?? pagesPerPeek,
+    )
+  }
+
   /** With one queue for all, nobody is served first. */
   #rank(via: LaneName): number {
     return this.#spec.link.discipline === 'strict' ? rank(this.#spec.lanes[via]) : 0
@@ -156,7 +170,11 @@ export class ModelTestbed implements Testbed {
 
   /** Xen's rule: one look at the dirty log a batch, and what was written again is left out. */
   #keep(batch: Uint32Array, count: number, request: CopyRequest): number {
-    return request.skipRedirtied ? request.skipped.takeFrom(batch, count, this.peekDirty()) : count
+    if (!request.skipRedirtied && !request.skipAccessed) return count
+    this.guest.advance(this.nowNs())
+    const { memory } = this.guest
+    const kept = request.skipRedirtied ? request.skipped.takeFrom(batch, count, memory.dirty) : count
+    return request.skipAccessed ? request.skipped.takeFrom(batch, kept, this.guest.accessed) : kept
   }
 
   /** Sends the next few pages of a lane; returns how many arrived before it was time to give up. */

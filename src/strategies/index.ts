@@ -3,11 +3,28 @@
 import type { StrategyFactory } from '../migration/strategy.js'
 import { usageError } from '../support/errors.js'
 import { asyncCache } from './async-cache.js'
+import { farzinAlamdari } from './farzin-alamdari.js'
+import { hu } from './hu.js'
+import { ibrahim } from './ibrahim.js'
+import { ma } from './ma.js'
 import { preCopy } from './pre-copy.js'
+import { safari } from './safari.js'
 import { stopAndCopy } from './stop-and-copy.js'
 import { stord } from './stord.js'
+import { zaw } from './zaw.js'
 
-export const strategies: readonly StrategyFactory[] = [stopAndCopy, preCopy, stord, asyncCache]
+export const strategies: readonly StrategyFactory[] = [
+  stopAndCopy,
+  preCopy,
+  stord,
+  asyncCache,
+  ma,
+  hu,
+  safari,
+  zaw,
+  farzinAlamdari,
+  ibrahim,
+]
 
 /** Finds a strategy by name. Throws a usage error that lists the known ones. */
 export function strategyNamed(name: string): StrategyFactory {

@@ -5,7 +5,7 @@
  */
 
 import { failure, type PagewireError } from '../support/errors.js'
-import { FrameType, headerBytes, payloadLimit } from './frame.js'
+import { FrameType, headerBytes, longestMessageBytes, payloadLimit } from './frame.js'
 
 export interface FrameHandler {
   page(encoding: number, page: number, version: number, bytes: Buffer, at: number, length: number): void
@@ -13,20 +13,23 @@ export interface FrameHandler {
   message(type: number, a: number, b: number, payload: Buffer): void
 }
 
-const mib = 2 ** 20
+/**
+ * Small enough that what the kernel copied in is still in the processor's second-level cache when it is compared;
+ * a 1 MiB arena made the receiver a third slower.
+ */
+const arenaBytes = 2 ** 18
 
 export class FrameReader {
   readonly #handler: FrameHandler
-  readonly #arena: Buffer
+  #arena: Buffer
   #pageBytes: number
   /** Bytes at the start of the arena that belong to an incomplete frame. */
   #kept = 0
 
-  /** The arena holds the longest frame twice at least, so that there is always room to read into. */
-  constructor(handler: FrameHandler, pageBytes: number, arenaBytes = mib) {
+  constructor(handler: FrameHandler, pageBytes: number) {
     this.#handler = handler
     this.#pageBytes = pageBytes
-    this.#arena = Buffer.allocUnsafe(Math.max(arenaBytes, 2 * (headerBytes + pageBytes), mib))
+    this.#arena = Buffer.allocUnsafe(arenaFor(pageBytes))
   }
 
   /** Where the socket may put the next bytes. */
@@ -37,6 +40,10 @@ export class FrameReader {
   /** Page size of the session, once it is known. */
   setPageBytes(pageBytes: number): void {
     this.#pageBytes = pageBytes
+    if (this.#arena.length >= arenaFor(pageBytes)) return
+    const larger = Buffer.allocUnsafe(arenaFor(pageBytes))
+    this.#arena.copy(larger, 0, 0, this.#kept)
+    this.#arena = larger
   }
 
   /** True when the stream may end here without cutting a frame. */
@@ -62,7 +69,8 @@ export class FrameReader {
       at = next
     }
     this.#kept = end - at
-    if (at > 0 && this.#kept > 0) arena.copyWithin(0, at, end)
+    // A message may have set the page size, and with it a larger arena.
+    if (this.#kept > 0 && (at > 0 || this.#arena !== arena)) arena.copy(this.#arena, 0, at, end)
   }
 
   #check(type: number, reserved: number, length: number): void {
@@ -72,6 +80,11 @@ export class FrameReader {
     if (length > limit)
       throw protocolError(`a frame of type ${type} says ${length} bytes; ${limit} is the limit`)
   }
+}
+
+/** The arena holds the longest frame twice at least, so that there is always room to read into. */
+function arenaFor(pageBytes: number): number {
+  return Math.max(arenaBytes, 2 * (headerBytes + Math.max(pageBytes, longestMessageBytes)))
 }
 
 /** The peer sent something that the protocol does not allow. */

@@ -72,7 +72,7 @@ const longestPayload = new Map<number, number>([
   [FrameType.device, 64 * kib],
   [FrameType.handover, 4 * kib],
   [FrameType.resumed, 16],
-  [FrameType.audit, 256 * kib],
+  [FrameType.audit, 64 * kib],
   [FrameType.auditEnd, 0],
   [FrameType.auditResult, 0],
   [FrameType.abort, 4 * kib],
@@ -81,8 +81,10 @@ const longestPayload = new Map<number, number>([
   [FrameType.bye, 0],
 ])
 
+/** Longest payload of any frame but a page. */
+export const longestMessageBytes = 64 * kib
 /** Pages that one audit frame lists at most. */
-export const auditPagesPerFrame = (256 * kib) / 8
+export const auditPagesPerFrame = (64 * kib) / 8
 /** Bytes of device state in one frame at most. */
 export const deviceBytesPerFrame = 64 * kib
 

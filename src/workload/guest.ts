@@ -4,6 +4,7 @@
  * guest time, and a stalled event loop does not change the dirty rate.
  */
 
+import { type Accesses, AccessLog } from '../memory/access-log.js'
 import { GuestMemory } from '../memory/guest-memory.js'
 import type { ReadonlyPageSet } from '../memory/page-set.js'
 import { assert } from '../support/assert.js'
@@ -13,6 +14,7 @@ import { hot } from './hot.js'
 import { idle } from './idle.js'
 import { iid } from './iid.js'
 import { nested } from './nested.js'
+import { phase } from './phase.js'
 import { scan } from './scan.js'
 import type { Workload, WorkloadFactory, WorkloadKind, WorkloadSpec } from './workload.js'
 
@@ -57,6 +59,7 @@ export class Guest {
   #stallNs = 0
   #gate: Gate | undefined
   #blocked: Blocked | undefined
+  #log: AccessLog | undefined
 
   constructor(spec: GuestSpec, nowNs: number) {
     this.memory = new GuestMemory(spec.totalPages, spec.pageBytes)
@@ -153,6 +156,22 @@ export class Guest {
     this.#access(this.#upcoming[this.#upcomingAt]!)
   }
 
+  /**
+   * Reads and clears what the guest accessed since the last read, up to `nowNs`. The first read begins the log and
+   * finds nothing; its `latest` and `writesOnly` hold for all.
+   */
+  readAccesses(nowNs: number, latest: number, writesOnly: boolean): Accesses {
+    this.advance(nowNs)
+    this.#log ??= new AccessLog(this.memory.totalPages, latest, writesOnly)
+    return this.#log.take()
+  }
+
+  /** Pages accessed since the last readAccesses, as of the last look: a live view. */
+  get accessed(): ReadonlyPageSet {
+    assert(this.#log !== undefined, 'accesses are read before they are looked at')
+    return this.#log.pages
+  }
+
   /** What the scheme regards as outstanding memory; only the workload `nested` takes notice. */
   declareOutstanding(nowNs: number, pages: ReadonlyPageSet): void {
     this.advance(nowNs)
@@ -167,7 +186,8 @@ export class Guest {
       const left = due - this.#accessesDone
       if (this.#upcomingAt === this.#upcomingCount) this.#refill(left)
       const count = Math.min(left, this.#upcomingCount - this.#upcomingAt)
-      if (this.#gate === undefined && this.#accessesPerWrite === 1) this.#writeAll(count)
+      const plain = this.#gate === undefined && this.#log === undefined && this.#accessesPerWrite === 1
+      if (plain) this.#writeAll(count)
       else if (!this.#accessAll(count, this.#gate)) return
     }
   }
@@ -201,7 +221,9 @@ export class Guest {
   }
 
   #access(page: number): void {
-    if (this.#nextIsWrite()) this.memory.write(page)
+    const isWrite = this.#nextIsWrite()
+    if (isWrite) this.memory.write(page)
+    if (this.#log !== undefined && (isWrite || !this.#log.writesOnly)) this.#log.note(page)
     this.#accessesDone++
     this.#upcomingAt++
   }
@@ -222,7 +244,15 @@ export class Guest {
   }
 }
 
-const factories: Readonly<Record<WorkloadKind, WorkloadFactory>> = { idle, cycle, iid, hot, nested, scan }
+const factories: Readonly<Record<WorkloadKind, WorkloadFactory>> = {
+  idle,
+  cycle,
+  iid,
+  hot,
+  nested,
+  phase,
+  scan,
+}
 
 function makeWorkload(spec: WorkloadSpec, totalPages: number, numbers: Random): Workload {
   return factories[spec.kind](spec, totalPages, numbers)

@@ -9,11 +9,13 @@ export interface WorkloadSpec {
   readonly writesPerSecond: number
   /** Pages that the workload prefers or is confined to: 1..totalPages. */
   readonly workingSetPages: number
-  /** `hot`: share of the writes that go to the working set, 0..1. */
+  /** `hot`, `phase`: share of the writes that go to the working set, 0..1. */
   readonly hotShare: number
+  /** `phase`: how long a working set stays, in guest time. */
+  readonly periodNs?: number
 }
 
-export type WorkloadKind = 'idle' | 'cycle' | 'iid' | 'hot' | 'nested' | 'scan'
+export type WorkloadKind = 'idle' | 'cycle' | 'iid' | 'hot' | 'nested' | 'phase' | 'scan'
 
 export interface Workload {
   /** Writes the next `count` pages of the sequence into out[0..count). */

@@ -24,6 +24,12 @@ const variants: Readonly<Record<string, readonly Readonly<Record<string, unknown
     { prm_b: 0.15, chunk_pages: 16, latch: true, redirtied: 'to-end' },
     { count_stream: true, after_stream: 'stop-at-a', expire: '100us', step_pages: 5 },
   ],
+  ma: [{ hits: 0 }, { hits: 3, max_held: 1 }],
+  hu: [{ score: 'smoothed' }, { history: 1, hold_from: 1, max_held: 1 }],
+  safari: [{ max_held: 1 }],
+  zaw: [{ list: 0.5, observe_for: '1ms' }, { list: 0 }],
+  'farzin-alamdari': [{ distance: 'exact' }, { horizon: 10, patience: 1 }],
+  ibrahim: [{ floor: '20us' }, { rules: 'floor-only', floor: '100us', max_rounds: 60 }],
   stord: [{ split: 1 }, { split: 7 }, { split: 3, skip: true }, { threshold_pages: 0, max_volume: 4 }],
 }
 

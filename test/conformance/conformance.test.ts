@@ -20,6 +20,7 @@ const workloads: readonly Partial<WorkloadSpec>[] = [
   { kind: 'hot', workingSetPages: 60 },
   { kind: 'nested' },
   { kind: 'scan' },
+  { kind: 'phase', workingSetPages: 60, periodNs: 300 * pageNs },
 ]
 const ratios = [0.2, 0.9, 1.7]
 

@@ -10,14 +10,21 @@ const totalPages = 1000
 const second = 1e9
 
 function workload(kind: WorkloadKind, given: Partial<WorkloadSpec> = {}): WorkloadSpec {
-  return { kind, writesPerSecond: 500, workingSetPages: totalPages, hotShare: 0.9, ...given }
+  return {
+    kind,
+    writesPerSecond: 500,
+    workingSetPages: totalPages,
+    hotShare: 0.9,
+    periodNs: second,
+    ...given,
+  }
 }
 
 function guest(spec: WorkloadSpec, given: Partial<GuestSpec> = {}): Guest {
   return new Guest({ totalPages, pageBytes: 4096, workload: spec, seed: 1, ...given }, 0)
 }
 
-const kinds: readonly WorkloadKind[] = ['cycle', 'iid', 'hot', 'nested', 'scan']
+const kinds: readonly WorkloadKind[] = ['cycle', 'iid', 'hot', 'nested', 'phase', 'scan']
 
 for (const kind of kinds) {
   testSeeds(`${kind}: how often somebody looks does not change what is written when`, 10, (seed) => {
@@ -76,6 +83,19 @@ test('hot sends its share of the writes to the working set, in runs of neighbour
   assert.ok(neighbours >= 96 - 8, `${neighbours} neighbours`)
   const inSet = hot.reduce((sum, page) => sum + one.memory.versions[page]!, 0)
   assert.ok(Math.abs(inSet / 100_000 - 0.91) < 0.02, `${inSet}`)
+})
+
+test('phase moves its working set at the end of every period of guest time', () => {
+  const one = guest(workload('phase', { writesPerSecond: 10_000, workingSetPages: 50, hotShare: 1 }))
+  const sets: string[] = []
+  for (const until of [1, 2, 3]) {
+    one.advance(until * second)
+    const dirty = new PageSet(totalPages)
+    one.memory.cleanDirty(dirty)
+    assert.equal(dirty.count, 50)
+    sets.push(dirty.words.join())
+  }
+  assert.equal(new Set(sets).size, 3)
 })
 
 test('nested stays inside the memory that a scheme declares', () => {

@@ -80,6 +80,8 @@ export interface CrossTrafficOutcome {
 }
 
 export interface CrossTraffic {
+  /** Where each stream's frames go: its port at the destination. */
+  readonly ports: readonly number[]
   /** Starts the clock of the streams. */
   start(): Promise<void>
   /** Stops the senders, lets the receivers run dry. Call once. */
@@ -139,6 +141,12 @@ class Running implements CrossTraffic {
     const receiver = await this.spawn('destination', { role: 'receive', flows })
     this.receiver = receiver
     for (const from of ['neighbour', 'source'] as const) await this.prepareSender(from, receiver)
+  }
+
+  get ports(): readonly number[] {
+    const { receiver } = this
+    if (receiver === undefined) return []
+    return this.options.streams.map((_, i) => receiver.ports[idOf(i)] ?? 0)
   }
 
   async start(): Promise<void> {

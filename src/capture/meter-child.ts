@@ -1,0 +1,77 @@
+/**
+ * The process that meter.ts starts: captures one interface, counts per class, and prints one JSON line per interval.
+ * Arguments: interface, interval in ms. It ends when its stdin does, or by cap's abort when the interface goes away.
+ */
+
+import { readFileSync } from 'node:fs'
+import { messageOf, PagewireError } from '../support/errors.js'
+import { ClassCounter } from './class-counter.js'
+import { openLive } from './live.js'
+import type { MeterMessage } from './meter.js'
+
+const [device = '', intervalText = ''] = process.argv.slice(2)
+
+try {
+  measure(device, Number(intervalText))
+} catch (error) {
+  const known = error instanceof PagewireError ? error : undefined
+  say({
+    error: {
+      code: known?.code ?? 'internal',
+      exit: known?.exit ?? 1,
+      message: messageOf(error),
+      ...(known?.next !== undefined && { next: known.next }),
+    },
+  })
+}
+
+function measure(name: string, intervalMs: number): void {
+  const counter = new ClassCounter()
+  const live = openLive(name, (bytes, length) => counter.add(bytes, length))
+  let before: { seen: number; onInterface: number; atMs: number } | undefined
+  const sample = (): void => {
+    const now = { seen: counter.frames, onInterface: framesOnInterface(name), atMs: performance.now() }
+    const classes = counter.take()
+    if (before) {
+      say({
+        interval: {
+          duration_ms: now.atMs - before.atMs,
+          frames: now.seen - before.seen,
+          frames_on_interface: now.onInterface - before.onInterface,
+          classes,
+        },
+      })
+    }
+    before = now
+  }
+  // cap empties its ring in the poll phase, which is just before an immediate: both counts are then of one moment.
+  const timer = setInterval(() => setImmediate(sample), intervalMs)
+  setImmediate(() => {
+    sample()
+    say({ ready: true })
+  })
+  process.stdin.resume().once('end', () => {
+    clearInterval(timer)
+    setImmediate(() => {
+      sample()
+      live.close()
+    })
+  })
+}
+
+/** Received and sent frames, from the kernel's own counters. */
+function framesOnInterface(name: string): number {
+  const line = readFileSync('/proc/self/net/dev', 'utf8')
+    .split('\n')
+    .find((text) => text.trimStart().startsWith(`${name}:`))
+  const fields =
+    line
+      ?.slice(line.indexOf(':') + 1)
+      .trim()
+      .split(/\s+/) ?? []
+  return Number(fields[1] ?? 0) + Number(fields[9] ?? 0)
+}
+
+function say(message: MeterMessage): void {
+  process.stdout.write(`${JSON.stringify(message)}\n`)
+}

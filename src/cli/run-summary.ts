@@ -1,0 +1,124 @@
+/** A run's result as a person reads it: the migration, what each class got and lost, and whether to believe it. */
+
+import type { ClassResult } from '../analysis/run-classes.js'
+import type { FidelityCheck, MigrationResult, RunResult } from '../experiment/result.js'
+import { columns } from './columns.js'
+
+/** `force`: show the numbers of an invalid run, each line marked so. */
+export function runSummary(result: RunResult, force: boolean): string {
+  const { fidelity } = result
+  const parts = [headline(result)]
+  const hidden = !fidelity.valid && !force
+  if (!hidden) {
+    if (result.migration !== null) parts.push(migrationText(result.migration))
+    if (result.classes.length > 0) parts.push(classTable(result.classes as readonly ClassResult[]))
+    parts.push(proofText(result))
+  }
+  if (!fidelity.valid) parts.push(invalidText(fidelity.checks, hidden))
+  if (result.run_dir !== null) parts.push(`Everything is in ${result.run_dir}`)
+  const text = parts.join('\n\n')
+  return fidelity.valid || hidden ? text : markInvalid(text)
+}
+
+function headline(result: RunResult): string {
+  const why = result.reason === undefined ? '' : `: ${result.reason}`
+  return `Migration ${result.outcome}${why}`
+}
+
+function migrationText(migration: MigrationResult): string {
+  const split = migration.downtime_split_ms
+  const downtime =
+    migration.downtime_ms === null || split === null
+      ? 'none: the guest was not handed over'
+      : `${fixed(migration.downtime_ms)} ms (final copy ${fixed(split.final_copy)}, device ${fixed(split.device)}, handover ${fixed(split.handover)})`
+  const rows: [string, string][] = [
+    ['strategy', migration.strategy],
+    ['total time', `${fixed(migration.total_time_ms / 1000, 3)} s in ${migration.rounds.length} rounds`],
+    ['downtime', downtime],
+    ['goodput', `${fixed(migration.goodput_mbps)} Mbit/s of page payload`],
+    [
+      'pages',
+      `${migration.pages_sent} sent, ${migration.pages_unique} different of ${migration.pages_total}`,
+    ],
+    [
+      'memory',
+      migration.verified ? 'verified: every page at the destination equals the source' : 'not compared',
+    ],
+  ]
+  return rows.map(([name, value]) => `  ${name.padEnd(11)} ${value}`).join('\n')
+}
+
+function classTable(classes: readonly ClassResult[]): string {
+  const heads = [
+    { title: 'traffic', align: 'left' },
+    { title: 'VLAN', align: 'right' },
+    { title: 'PCP', align: 'right' },
+    { title: 'DSCP', align: 'right' },
+    { title: 'Mbit/s', align: 'right' },
+    { title: 'frames', align: 'right' },
+    { title: 'lost', align: 'right' },
+    { title: 'loss', align: 'right' },
+    { title: 'resent', align: 'right' },
+    { title: 'queue p50', align: 'right' },
+    { title: 'p99 ms', align: 'right' },
+  ] as const
+  const rows = classes
+    .filter((row) => row.direction !== 'server-to-client')
+    .map((row) => [
+      row.role,
+      shown(row.vlan),
+      shown(row.pcp),
+      shown(row.dscp),
+      fixed(row.throughput_mbps),
+      String(row.packets),
+      shown(row.packets_lost),
+      row.loss_ratio === null ? '-' : `${fixed(100 * row.loss_ratio, 2)} %`,
+      String(row.retransmits),
+      row.queue_delay_ms_p50 === null ? '-' : fixed(row.queue_delay_ms_p50, 2),
+      row.queue_delay_ms_p99 === null ? '-' : fixed(row.queue_delay_ms_p99, 2),
+    ])
+  return columns(heads, rows)
+}
+
+interface Proof {
+  readonly frames_checked: number
+  readonly frames_wrong: number
+}
+
+function proofText(result: RunResult): string {
+  const marks = result.marks as Proof
+  const dropped = result.captures.reduce((total, capture) => total + capture.dropped_by_kernel, 0)
+  const balanced = (result.ledger as { balanced?: boolean } | null)?.balanced === true
+  return [
+    `marks     ${marks.frames_checked} frames checked, ${marks.frames_wrong} with a wrong mark`,
+    `captures  ${result.captures.map(({ point, packets }) => `${point} ${packets}`).join(', ')}; ${dropped} dropped`,
+    `ledger    ${balanced ? 'balanced: captures, queue counters and application bytes agree' : 'does not balance; see result.json'}`,
+  ].join('\n')
+}
+
+function invalidText(checks: readonly FidelityCheck[], hidden: boolean): string {
+  const broken = checks.filter((check) => !check.ok)
+  const lines = broken.map(
+    (check) =>
+      `  ${check.name} is ${check.value} ${check.unit}, the limit is ${check.limit}. ${check.advice}`,
+  )
+  if (checks.length === 0) lines.push('  the run ended before it could be checked.')
+  const hint = hidden ? '\nThe numbers are in result.json, marked invalid; --force prints them here.' : ''
+  return `This run is INVALID:\n${lines.join('\n')}${hint}`
+}
+
+/** No line with a figure may be mistaken for a valid one when it is quoted alone. */
+function markInvalid(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => (/\d/.test(line) ? `INVALID  ${line}` : line))
+    .join('\n')
+}
+
+function shown(value: number | null): string {
+  return value === null ? '-' : String(value)
+}
+
+function fixed(value: number, digits = 1): string {
+  return value.toFixed(digits)
+}

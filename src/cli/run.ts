@@ -1,0 +1,116 @@
+/** `pagewire run`: one migration under contention, on real frames, with everything proven from the captures. */
+
+import { join } from 'node:path'
+import { Command, Option } from 'commander'
+import type { RunHooks } from '../experiment/jobs.js'
+import type { RunResult } from '../experiment/result.js'
+import { RunDirectory } from '../experiment/run-directory.js'
+import { runScenario } from '../experiment/runner.js'
+import { readScenario } from '../experiment/scenario.js'
+import { exitCode, usageError } from '../support/errors.js'
+import { requireLab } from '../topology/requirements.js'
+import { globalOptions } from './globals.js'
+import { examples, prose, setOption } from './help.js'
+import { scenarioInput } from './input.js'
+import { interrupts } from './interrupts.js'
+import { printJson, printText } from './output.js'
+import { runProgress } from './run-progress.js'
+import { runSummary } from './run-summary.js'
+
+interface Options {
+  readonly out?: string
+  readonly force?: true
+  readonly set: readonly string[]
+  readonly testHook: readonly string[]
+}
+
+export function runCommand(): Command {
+  return new Command('run')
+    .description(
+      prose(`
+Builds the lab, records at four points, lets cross-traffic fight for the congested port, migrates the guest, analyses
+the captures and takes everything away again. The summary is printed; the run directory keeps result.json,
+scenario.yaml, events.jsonl, logs, captures and checksums.
+
+A run that the machine could not sustain is invalid: it says which limit was broken and what to change, prints no
+figure, and exits with 5. The first Ctrl-C stops the migration and keeps what was measured; the second tears down at
+once. Needs root.`),
+    )
+    .argument('[scenario]', 'what to run; - reads stdin, without it the default scenario')
+    .addOption(setOption())
+    .option('-o, --out <directory>', 'run directory (default: ./pagewire-runs/TIME-NAME)')
+    .option('--force', 'print the numbers of an invalid run, each marked INVALID')
+    .addOption(
+      new Option('--test-hook <hook>', 'break something on purpose: flip-page=N or unmark-lane=NAME')
+        .hideHelp()
+        .default([])
+        .argParser((hook: string, hooks: readonly string[]) => [...hooks, hook]),
+    )
+    .action(async (file: string | undefined, options: Options, command: Command) => {
+      process.exitCode = await run(file, options, command)
+    })
+    .addHelpText(
+      'after',
+      examples([
+        ['sudo pagewire run', 'the default scenario: a marked migration under cross-traffic'],
+        ['sudo pagewire run --set migration.marking.bulk=best-effort', 'the same, bulk unmarked'],
+        ['sudo pagewire run my.yaml --out results/a', 'your scenario, its results in results/a'],
+        ['sudo pagewire run --json | jq .migration.downtime_ms', 'one figure for a script'],
+      ]),
+    )
+}
+
+async function run(file: string | undefined, options: Options, command: Command): Promise<number> {
+  const { json, quiet } = globalOptions(command)
+  const { text, name } = scenarioInput(file)
+  const { scenario, text: finalText } = readScenario(text, name, options.set)
+  requireLab()
+  const directory = await RunDirectory.make(options.out ?? defaultDirectory(scenario.name))
+  const progress = runProgress(scenario, !quiet && !json, process.stderr)
+  const signals = interrupts()
+  let result: RunResult
+  try {
+    result = await runScenario({
+      scenario,
+      text: finalText,
+      directory,
+      hooks: parseHooks(options.testHook),
+      onPhase: (phase) => progress.phase(phase),
+      onProgress: (now) => progress.progress(now),
+      onJournal: (entry) => progress.journal(entry),
+      cancel: signals.first,
+      abandon: signals.second,
+    })
+  } finally {
+    progress.done()
+    signals.close()
+  }
+  if (json) printJson(result)
+  else printText(runSummary(result, options.force === true))
+  return exitOf(result, signals.exitCode)
+}
+
+/** Failed 1, interrupted 130 or 143, invalid 5; an aborted migration is a result, and exits with 0. */
+function exitOf(result: RunResult, interrupted: number | undefined): number {
+  if (result.outcome === 'cancelled') return interrupted ?? exitCode.sigint
+  if (result.outcome === 'failed') return exitCode.failure
+  return result.fidelity.valid ? exitCode.ok : exitCode.inconclusive
+}
+
+function defaultDirectory(name: string): string {
+  const time = new Date().toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15)
+  return join('pagewire-runs', `${time}-${name}`)
+}
+
+function parseHooks(hooks: readonly string[]): RunHooks {
+  const parsed = hooks.map((hook) => {
+    const [kind, value] = hook.split('=')
+    if (kind === 'flip-page' && /^\d+$/.test(value ?? '')) return { flipByteOfPage: Number(value) }
+    if (kind === 'unmark-lane' && value) return { unmarkedLane: value }
+    throw usageError(`unknown test hook '${hook}'`, {
+      code: 'bad-hook',
+      next: 'flip-page=N or unmark-lane=NAME',
+    })
+  })
+  return Object.assign({}, ...parsed)
+}

@@ -1,0 +1,133 @@
+/**
+ * The fidelity gate: what a box must have sustained for the numbers of a run to be worth printing. Each check has a
+ * value, a limit and a way out; one broken limit makes the run invalid.
+ */
+
+import type { Fidelity, FidelityCheck } from './result.js'
+
+/** What the checks look at. Ratios are 0..1 unless said otherwise. */
+export interface FidelityInput {
+  readonly framesDroppedByCapture: number
+  readonly framesWrong: number
+  /** Sum of |difference| of the frame ledger at the congested port. */
+  readonly frameLedgerDifference: number
+  /** Sum of |difference| of application bytes and TCP payload; undefined when the migration was cut off. */
+  readonly byteLedgerDifference: number | undefined
+  /** Bits per second that left the congested port while the migration ran, and what the scenario allows. */
+  readonly portBps: number
+  readonly linkBps: number
+  readonly sourceCpuShare: number
+  readonly sourceEventLoopDelayMs: number
+  /** Asked and achieved page writes per second of guest time. */
+  readonly dirtyPagesPerSecond: { readonly asked: number; readonly achieved: number }
+  readonly traffic: readonly {
+    readonly name: string
+    readonly askedMbps: number | null
+    readonly offeredMbps: number
+    readonly droppedAtSocket: number
+  }[]
+}
+
+const cpuShareMax = 0.9
+const eventLoopDelayMsMax = 50
+const rateErrorMax = 0.01
+const dirtyRateErrorMax = 0.02
+const offeredErrorMax = 0.02
+
+export function fidelityOf(input: FidelityInput): Fidelity {
+  const checks = [
+    none(
+      'captures_dropped',
+      input.framesDroppedByCapture,
+      'frames',
+      'Lower the link rate, or close other programs.',
+    ),
+    none(
+      'marks_wrong',
+      input.framesWrong,
+      'frames',
+      'See marks.examples: they name the flow and where it was seen.',
+    ),
+    none(
+      'frame_ledger_difference',
+      input.frameLedgerDifference,
+      'frames',
+      'Captures and queue counters disagree: look for other traffic in the lab, or for capture drops.',
+    ),
+    ...(input.byteLedgerDifference === undefined
+      ? []
+      : [
+          none(
+            'byte_ledger_difference',
+            input.byteLedgerDifference,
+            'bytes',
+            'The captures do not hold all that the agents wrote: look for capture drops.',
+          ),
+        ]),
+    atMost(
+      'link_rate_excess',
+      Math.max(0, input.portBps / input.linkBps - 1),
+      rateErrorMax,
+      'ratio',
+      'The shaper let more through than the scenario allows; see applied.classes.',
+    ),
+    atMost(
+      'source_cpu_share',
+      input.sourceCpuShare,
+      cpuShareMax,
+      'cores',
+      'Lower link.rate or the dirty rate, or use a faster machine.',
+    ),
+    atMost(
+      'source_event_loop_delay_p99',
+      input.sourceEventLoopDelayMs,
+      eventLoopDelayMsMax,
+      'ms',
+      'The source agent was held up: close other programs or lower the rates.',
+    ),
+    atMost(
+      'dirty_rate_error',
+      relativeError(input.dirtyPagesPerSecond.asked, input.dirtyPagesPerSecond.achieved),
+      dirtyRateErrorMax,
+      'ratio',
+      'The guest could not write as fast as the scenario asks: lower guest.workload.dirty_rate.',
+    ),
+    ...input.traffic.flatMap(trafficChecks),
+  ]
+  return { valid: checks.every((check) => check.ok), checks }
+}
+
+function trafficChecks(stream: FidelityInput['traffic'][number]): FidelityCheck[] {
+  return [
+    ...(stream.askedMbps === null
+      ? []
+      : [
+          atMost(
+            `offered_load_error ${stream.name}`,
+            relativeError(stream.askedMbps, stream.offeredMbps),
+            offeredErrorMax,
+            'ratio',
+            'The generator could not keep its rate: lower cross_traffic.rate or close other programs.',
+          ),
+        ]),
+    none(
+      `dropped_at_socket ${stream.name}`,
+      stream.droppedAtSocket,
+      'packets',
+      'The receiver was too slow, and its loss is not the network’s: lower the rate.',
+    ),
+  ]
+}
+
+function relativeError(asked: number, achieved: number): number {
+  return asked === 0 ? Math.abs(achieved) : Math.abs(achieved - asked) / asked
+}
+
+function none(name: string, value: number, unit: string, advice: string): FidelityCheck {
+  return atMost(name, value, 0, unit, advice)
+}
+
+function atMost(name: string, value: number, limit: number, unit: string, advice: string): FidelityCheck {
+  const shown = Math.round(value * 1e6) / 1e6
+  return { name, value: shown, limit, unit, ok: value <= limit, advice }
+}

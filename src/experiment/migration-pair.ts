@@ -1,0 +1,124 @@
+/** Starts the two agents of one migration in two hosts, introduces them to each other and lets them migrate. */
+
+import type { AgentEvent } from '../agent/controlled.js'
+import type { DestinationResult } from '../agent/destination.js'
+import { controlVersion } from '../agent/job.js'
+import { newSecret } from '../agent/proof.js'
+import type { LaneEndpoint } from '../agent/session.js'
+import type { Progress, SourceResult } from '../agent/source.js'
+import type { JournalEntry } from '../migration/journal.js'
+import { failure, type PagewireError } from '../support/errors.js'
+import { AgentProcess } from './agent-process.js'
+import { destinationJob, laneEndpoints, type RunHooks, sourceJob } from './jobs.js'
+import type { Scenario } from './scenario.js'
+
+export interface PairHosts {
+  /** Words that put a command into the source's host, and into the destination's. */
+  readonly insideSource: readonly string[]
+  readonly insideDestination: readonly string[]
+  /** Where the destination listens. */
+  readonly destinationAddress: string
+  readonly logFile: (agent: string) => string
+}
+
+export interface PairOptions {
+  readonly hooks?: RunHooks
+  readonly onJournal?: (entry: JournalEntry) => void
+  readonly onProgress?: (progress: Progress) => void
+}
+
+export interface MigratedPair {
+  readonly source: SourceResult
+  readonly destination: DestinationResult | undefined
+}
+
+/** A started agent says that it is ready within this time, on a busy machine too. */
+const readyTimeoutMs = 20_000
+/** The destination has this long to close its books after the source has. */
+const closingTimeoutMs = 10_000
+
+/** The two agents of one migration. `end` leaves no process, whatever happened before. */
+export class MigrationPair {
+  readonly #scenario: Scenario
+  readonly #hosts: PairHosts
+  readonly #secret = newSecret().toString('hex')
+  readonly #destination: AgentProcess<AgentEvent>
+  #source: AgentProcess<AgentEvent> | undefined
+  lanes: readonly LaneEndpoint[] = []
+
+  private constructor(scenario: Scenario, hosts: PairHosts) {
+    this.#scenario = scenario
+    this.#hosts = hosts
+    this.#destination = new AgentProcess<AgentEvent>({
+      name: 'destination',
+      inside: hosts.insideDestination,
+      args: ['agent', 'destination', '--control'],
+      logFile: hosts.logFile('destination'),
+    })
+  }
+
+  /** Starts the destination and waits until it listens; the ports are then in `lanes`. */
+  static async start(scenario: Scenario, hosts: PairHosts): Promise<MigrationPair> {
+    const pair = new MigrationPair(scenario, hosts)
+    try {
+      const job = destinationJob(scenario, hosts.destinationAddress, laneEndpoints(scenario, 0), pair.#secret)
+      pair.#destination.send({ do: 'start', job: { version: controlVersion, job } })
+      pair.lanes = await pair.#destination.next(
+        (event) => (event.event === 'listening' ? event.lanes : raise(event, 'destination')),
+        readyTimeoutMs,
+      )
+      return pair
+    } catch (error) {
+      await pair.end()
+      throw error
+    }
+  }
+
+  /** Runs the migration to its end. Cancel it with `cancel`; it then ends soon, with a result. */
+  async migrate(options: PairOptions = {}): Promise<MigratedPair> {
+    const source = new AgentProcess<AgentEvent>({
+      name: 'source',
+      inside: this.#hosts.insideSource,
+      args: ['agent', 'source', '--control'],
+      logFile: this.#hosts.logFile('source'),
+    })
+    this.#source = source
+    const destinationDone = this.#destination.next((event) =>
+      event.event === 'destination-result' ? event.result : undefined,
+    )
+    const { destinationAddress } = this.#hosts
+    const job = sourceJob(this.#scenario, destinationAddress, this.lanes, this.#secret, true, options.hooks)
+    source.send({ do: 'start', job: { version: controlVersion, job } })
+    const result = await source.next((event) => {
+      if (event.event === 'journal') options.onJournal?.(event.entry)
+      if (event.event === 'progress') options.onProgress?.(event.progress)
+      return event.event === 'source-result' ? event.result : raise(event, 'source')
+    })
+    return { source: result, destination: await within(destinationDone, closingTimeoutMs) }
+  }
+
+  cancel(): void {
+    this.#source?.send({ do: 'cancel' })
+  }
+
+  async end(): Promise<void> {
+    await Promise.all([this.#source?.end(), this.#destination.end()])
+  }
+}
+
+/** Turns an agent's error event into the error that it is; other events are none of our business. */
+function raise(event: AgentEvent, agent: string): undefined {
+  if (event.event !== 'error') return undefined
+  throw failure(`agent ${agent}: ${event.message}`, {
+    code: event.code,
+    ...(event.next === undefined ? {} : { next: event.next }),
+  }) satisfies PagewireError
+}
+
+/** The destination of a failed migration may have nothing to say. */
+function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(undefined), ms)
+    promise.then(resolve, () => resolve(undefined)).finally(() => clearTimeout(timer))
+  })
+}

@@ -1,0 +1,470 @@
+/**
+ * One measured run: lab, captures, cross-traffic, two agents, one migration, analysis, and everything taken away
+ * again, whatever happens in between.
+ */
+
+import { basename } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { monotonicNs } from '../agent/clock.js'
+import type { Progress } from '../agent/source.js'
+import {
+  type CrossTraffic,
+  type CrossTrafficOutcome,
+  prepareCrossTraffic,
+} from '../agent/traffic/cross-traffic.js'
+import { analyseRun, type RunAnalysis } from '../analysis/run-analysis.js'
+import type { ExpectedFlow } from '../analysis/run-flows.js'
+import { type CaptureSummary, type RunningCapture, startCapture } from '../capture/record.js'
+import type { JournalEntry } from '../migration/journal.js'
+import { assert } from '../support/assert.js'
+import { exitCode, PagewireError } from '../support/errors.js'
+import { type CaptureName, type Lab, labUp, type QueueCounters, sweep } from '../topology/lab.js'
+import { vlanIds } from '../topology/spec.js'
+import { type FidelityInput, fidelityOf } from './fidelity.js'
+import type { RunHooks } from './jobs.js'
+import { type MigratedPair, MigrationPair } from './migration-pair.js'
+import { type CaptureResult, migrationResult, type RunResult, runSchema } from './result.js'
+import type { RunDirectory } from './run-directory.js'
+import type { Scenario } from './scenario.js'
+
+export type RunPhase =
+  | 'building the lab'
+  | 'starting captures'
+  | 'starting agents'
+  | 'warming up'
+  | 'migrating'
+  | 'draining'
+  | 'analysing'
+  | 'tearing down'
+
+export interface RunInput {
+  readonly scenario: Scenario
+  /** The scenario as text, kept in the run directory. */
+  readonly text: string
+  readonly directory: RunDirectory
+  readonly hooks?: RunHooks
+  readonly onPhase?: (phase: RunPhase) => void
+  readonly onProgress?: (progress: Progress) => void
+  readonly onJournal?: (entry: JournalEntry) => void
+  /** Aborted by the first interrupt: stop senders, keep what there is, write a `cancelled` result. */
+  readonly cancel: AbortSignal
+  /** Aborted by the second one: tear down at once. */
+  readonly abandon: AbortSignal
+}
+
+/** Cross-traffic runs alone for this long, so that the migration meets a queue in its steady state. */
+const warmUpMs = 1000
+const drainTimeoutMs = 5000
+const drainPollMs = 50
+
+const agentMain = fileURLToPath(new URL('../cli/main.js', import.meta.url))
+
+/** Runs the scenario. The result is also in the run directory. Throws when the lab could not do its work. */
+export async function runScenario(input: RunInput): Promise<RunResult> {
+  const run = new Run(input)
+  try {
+    const result = await Promise.race([run.carryOut(), abandoned(input.abandon)])
+    await input.directory.write('scenario.yaml', input.text)
+    await input.directory.write('result.json', `${JSON.stringify(result, null, 2)}\n`)
+    return result
+  } finally {
+    input.onPhase?.('tearing down')
+    await run.tearDown()
+    await input.directory.seal()
+  }
+}
+
+/** Never resolves; rejects when the run is abandoned. */
+function abandoned(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(abandonedError())
+    signal.addEventListener('abort', () => reject(abandonedError()), { once: true })
+  })
+}
+
+function abandonedError(): PagewireError {
+  return new PagewireError(exitCode.sigint, 'the run was abandoned', { code: 'abandoned' })
+}
+
+/** Everything that a result is made of, as far as the run got. */
+interface Measured {
+  lab?: Lab
+  pair?: MigratedPair
+  failedWith?: PagewireError
+  lanes: readonly { name: string; port: number }[]
+  trafficPorts: readonly number[]
+  traffic?: CrossTrafficOutcome
+  captures: Partial<Record<CaptureName, CaptureSummary>>
+  queues: readonly QueueCounters[]
+  analysis?: RunAnalysis
+  /** Unix nanoseconds between which the migration ran. */
+  windowUnixNs?: readonly [from: number, to: number]
+}
+
+class Run {
+  readonly #input: RunInput
+  readonly #measured: Measured = { lanes: [], trafficPorts: [], captures: {}, queues: [] }
+  readonly #captures = new Map<CaptureName, RunningCapture>()
+  #pair: MigrationPair | undefined
+  #traffic: CrossTraffic | undefined
+  #trafficError: PagewireError | undefined
+  #current: Promise<void> = Promise.resolve()
+
+  constructor(input: RunInput) {
+    this.#input = input
+  }
+
+  async carryOut(): Promise<RunResult> {
+    const { cancel } = this.#input
+    const steps = [
+      () => this.#build(),
+      () => this.#startCaptures(),
+      () => this.#startAgents(),
+      () => this.#warmUp(),
+      () => this.#migrate(),
+    ]
+    for (const step of steps) {
+      if (cancel.aborted) break
+      await this.#step(step)
+    }
+    await this.#step(() => this.#drain())
+    await this.#step(() => this.#analyse())
+    return this.#result()
+  }
+
+  /** One step, remembered so that a tear-down can wait for it: it may be making something that must be taken away. */
+  async #step(step: () => Promise<void>): Promise<void> {
+    if (this.#input.abandon.aborted) throw abandonedError()
+    const current = step()
+    this.#current = current.catch(() => {})
+    await current
+  }
+
+  /** Ends every process and takes the lab away. Every step is tried; the first failure is thrown at the end. */
+  async tearDown(): Promise<void> {
+    const steps = [
+      () => this.#endAgents(),
+      () => this.#current,
+      () => this.#endAgents(),
+      () => Promise.all([...this.#captures.values()].map((capture) => capture.stop())),
+      () => this.#measured.lab?.down(),
+    ]
+    const failures: unknown[] = []
+    for (const step of steps) {
+      try {
+        await step()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw failures[0]
+  }
+
+  async #endAgents(): Promise<void> {
+    await Promise.all([this.#pair?.end(), this.#traffic?.close()])
+  }
+
+  async #build(): Promise<void> {
+    const { scenario, directory, onPhase } = this.#input
+    onPhase?.('building the lab')
+    const swept = await sweep()
+    for (const runId of swept) directory.event({ at_ns: 0, event: 'swept', run_id: runId })
+    this.#measured.lab = await labUp({
+      runId: runIdOf(directory.path),
+      link: scenario.link,
+      marking: scenario.marking,
+      dataplane: 'tc-bpf',
+      congestionControl: scenario.migration.congestionControl,
+      offloads: false,
+    })
+  }
+
+  async #startCaptures(): Promise<void> {
+    const { directory, scenario, onPhase } = this.#input
+    onPhase?.('starting captures')
+    const lab = this.#lab()
+    for (const { point, namespace, taps } of lab.capturePoints) {
+      const capture = await startCapture({
+        file: directory.captureFile(point),
+        taps: taps.map((tap) => ({ ...tap, prefix: ['ip', 'netns', 'exec', namespace] })),
+        snapLength: scenario.capture.snaplenBytes,
+      })
+      this.#captures.set(point, capture)
+    }
+  }
+
+  async #startAgents(): Promise<void> {
+    const { scenario, directory, onPhase } = this.#input
+    onPhase?.('starting agents')
+    const lab = this.#lab()
+    this.#pair = await MigrationPair.start(scenario, {
+      insideSource: lab.inside('source'),
+      insideDestination: lab.inside('destination'),
+      destinationAddress: lab.address('destination', 'migration'),
+      logFile: (agent) => directory.logFile(agent),
+    })
+    this.#measured.lanes = this.#pair.lanes
+    const host = (name: 'source' | 'neighbour' | 'destination') => ({
+      inside: lab.inside(name),
+      address: lab.address(name, 'tenants'),
+    })
+    this.#traffic = await prepareCrossTraffic({
+      streams: scenario.crossTraffic,
+      hosts: { source: host('source'), neighbour: host('neighbour'), destination: host('destination') },
+      agent: [process.execPath, agentMain, 'agent', 'traffic'],
+      congestionControl: scenario.migration.congestionControl,
+      onError: (error) => {
+        this.#trafficError ??= error
+        this.#pair?.cancel()
+      },
+    })
+    this.#measured.trafficPorts = this.#traffic.ports
+  }
+
+  async #warmUp(): Promise<void> {
+    const { scenario, onPhase, cancel } = this.#input
+    if (scenario.crossTraffic.length === 0) return
+    onPhase?.('warming up')
+    await this.#traffic?.start()
+    await sleep(warmUpMs, cancel)
+  }
+
+  async #migrate(): Promise<void> {
+    const { hooks, directory, cancel, onPhase, onProgress, onJournal } = this.#input
+    onPhase?.('migrating')
+    const pair = this.#pair
+    assert(pair !== undefined, 'the agents were started')
+    const cancelled = (): void => pair.cancel()
+    cancel.addEventListener('abort', cancelled, { once: true })
+    try {
+      this.#measured.pair = await pair.migrate({
+        ...(hooks === undefined ? {} : { hooks }),
+        onJournal: (entry) => {
+          directory.event(entry)
+          onJournal?.(entry)
+        },
+        ...(onProgress === undefined ? {} : { onProgress }),
+      })
+    } catch (error) {
+      // The guest runs on at the source; what was captured tells why, and is kept with the result.
+      if (!(error instanceof PagewireError)) throw error
+      this.#measured.failedWith = error
+    } finally {
+      cancel.removeEventListener('abort', cancelled)
+    }
+    if (this.#trafficError !== undefined) throw this.#trafficError
+    const source = this.#measured.pair?.source
+    if (source !== undefined) {
+      const toUnix = (performance.timeOrigin + performance.now()) * 1e6 - monotonicNs()
+      this.#measured.windowUnixNs = [source.beganNs + toUnix, source.endedNs + toUnix]
+    }
+  }
+
+  /** Senders stop, the queue runs empty, then captures and counters are closed: so that both count the same frames. */
+  async #drain(): Promise<void> {
+    this.#input.onPhase?.('draining')
+    await this.#pair?.end()
+    if (this.#measured.trafficPorts.length > 0 && this.#traffic !== undefined) {
+      this.#measured.traffic = await this.#traffic.stop()
+    }
+    await this.#traffic?.close()
+    const { lab } = this.#measured
+    if (lab === undefined) return
+    const until = monotonicNs() + drainTimeoutMs * 1e6
+    let queues = await lab.counters()
+    while (queues.some((queue) => queue.backlogPackets > 0) && monotonicNs() < until) {
+      await sleep(drainPollMs)
+      queues = await lab.counters()
+    }
+    for (const [point, capture] of this.#captures) this.#measured.captures[point] = await capture.stop()
+    this.#measured.queues = await lab.counters()
+  }
+
+  async #analyse(): Promise<void> {
+    const { captures, lab, windowUnixNs } = this.#measured
+    if (lab === undefined || Object.keys(captures).length < lab.capturePoints.length) return
+    this.#input.onPhase?.('analysing')
+    const { directory, scenario } = this.#input
+    this.#measured.analysis = await analyseRun({
+      captures: {
+        source: directory.captureFile('source'),
+        'switch-in': directory.captureFile('switch-in'),
+        'switch-out': directory.captureFile('switch-out'),
+        destination: directory.captureFile('destination'),
+      },
+      flows: this.#expectedFlows(lab),
+      destinationMac: lab.mac('destination'),
+      queues: this.#measured.queues,
+      table: scenario.marking,
+      ...(windowUnixNs === undefined ? {} : { windowUnixNs }),
+    })
+  }
+
+  #expectedFlows(lab: Lab): ExpectedFlow[] {
+    const { scenario } = this.#input
+    const { lanes, trafficPorts, pair } = this.#measured
+    const migration = lanes.map((lane): ExpectedFlow => {
+      const { dscp, pcp } = scenario.migration.lanes[lane.name as keyof typeof scenario.migration.lanes]
+      const bytes = pair?.source.lanes.find(({ name }) => name === lane.name)
+      return {
+        role: `migration ${lane.name}`,
+        protocol: 'tcp',
+        serverAddress: lab.address('destination', 'migration'),
+        serverPort: lane.port,
+        vlan: vlanIds.migration,
+        dscp,
+        pcp,
+        ...(bytes === undefined
+          ? {}
+          : { applicationBytes: { clientToServer: bytes.bytesWritten, serverToClient: bytes.bytesRead } }),
+      }
+    })
+    const cross = scenario.crossTraffic.flatMap((stream, i): ExpectedFlow[] => {
+      const port = trafficPorts[i]
+      if (port === undefined) return []
+      return [
+        {
+          role: `cross-traffic ${i} ${stream.kind}`,
+          protocol: stream.kind === 'udp-cbr' ? 'udp' : 'tcp',
+          serverAddress: lab.address('destination', 'tenants'),
+          serverPort: port,
+          vlan: vlanIds.tenants,
+          dscp: stream.trafficClass.dscp,
+          pcp: stream.trafficClass.pcp,
+        },
+      ]
+    })
+    return [...migration, ...cross]
+  }
+
+  #result(): RunResult {
+    const { scenario, directory, cancel } = this.#input
+    const { pair, analysis, traffic, lab, failedWith } = this.#measured
+    const record = pair?.source.record
+    const outcome = cancel.aborted ? 'cancelled' : (record?.outcome ?? 'failed')
+    const reason = cancel.aborted ? 'stopped by the user' : (record?.reason ?? failedWith?.message)
+    return {
+      schema: runSchema,
+      origin: 'measured',
+      outcome,
+      ...(reason === undefined ? {} : { reason }),
+      run_dir: directory.path,
+      scenario: scenario.given,
+      applied: lab === undefined ? null : this.#applied(lab),
+      migration:
+        pair === undefined || record === undefined
+          ? null
+          : migrationResult(record, {
+              setupNs: pair.source.setupNs,
+              verified: pair.source.verified,
+              wireBytes: analysis === undefined ? null : wireBytes(analysis),
+            }),
+      classes: analysis?.classes ?? [],
+      marks: analysis?.marks ?? { frames_checked: 0, frames_wrong: 0, wrong_by_role: {}, examples: [] },
+      cross_traffic: traffic?.rows ?? [],
+      outage: null,
+      captures: this.#captureResults(),
+      ledger: analysis?.ledger ?? null,
+      fidelity: this.#fidelity(),
+    }
+  }
+
+  #applied(lab: Lab): object {
+    const { scenario } = this.#input
+    return {
+      ...lab.applied,
+      node: process.version,
+      seed: scenario.seed,
+      lanes: this.#measured.pair?.source.lanes ?? [],
+      marking: scenario.marking,
+    }
+  }
+
+  #captureResults(): CaptureResult[] {
+    return Object.entries(this.#measured.captures).map(([point, summary]) => ({
+      point,
+      file: `captures/${basename(summary.file)}`,
+      packets: summary.packets,
+      dropped_by_kernel: summary.droppedByKernel,
+    }))
+  }
+
+  #fidelity(): RunResult['fidelity'] {
+    const { pair, analysis, traffic, captures } = this.#measured
+    if (pair === undefined || analysis === undefined) return { valid: false, checks: [] }
+    const { source } = pair
+    const { scenario } = this.#input
+    const guestSeconds = source.guestRunNs / 1e9
+    const input: FidelityInput = {
+      framesDroppedByCapture: sum(Object.values(captures).map((capture) => capture.droppedByKernel)),
+      framesWrong: analysis.marks.frames_wrong,
+      frameLedgerDifference: sum(analysis.ledger.frames.map(({ difference }) => Math.abs(difference))),
+      byteLedgerDifference:
+        source.record.outcome === 'completed'
+          ? sum(analysis.ledger.flows.map(({ difference }) => Math.abs(difference)))
+          : undefined,
+      portBps: portBps(analysis),
+      linkBps: scenario.link.rateBps,
+      sourceCpuShare: source.cpuShare,
+      sourceEventLoopDelayMs: source.eventLoopDelayP99Ns / 1e6,
+      dirtyPagesPerSecond: {
+        asked: scenario.guest.workload.dirtyPagesPerSecond,
+        achieved: guestSeconds > 0 ? source.guestWrites / guestSeconds : 0,
+      },
+      traffic: (traffic?.rows ?? []).map((row, i) => ({
+        name: `${i} ${row.kind}`,
+        askedMbps: row.asked_mbps,
+        offeredMbps: row.offered_mbps,
+        droppedAtSocket: row.dropped_at_socket,
+      })),
+    }
+    return fidelityOf(input)
+  }
+
+  #lab(): Lab {
+    assert(this.#measured.lab !== undefined, 'the lab was built')
+    return this.#measured.lab
+  }
+}
+
+/** 1..12 characters that are the run's own: the lab's namespaces are called after them. */
+function runIdOf(path: string): string {
+  let hash = 0
+  for (const character of `${path} ${process.pid}`)
+    hash = (Math.imul(hash, 31) + character.charCodeAt(0)) >>> 0
+  return `r${hash.toString(36)}`
+}
+
+/** Whole frames of the migration's lanes, both directions. */
+function wireBytes(analysis: RunAnalysis): number {
+  return sum(analysis.classes.filter(({ role }) => role.startsWith('migration ')).map(({ bytes }) => bytes))
+}
+
+/** Everything that went through the congested port towards the destination while the migration ran. */
+function portBps(analysis: RunAnalysis): number {
+  const through = analysis.classes.filter(({ direction }) => direction !== 'server-to-client')
+  return sum(through.map(({ throughput_mbps }) => throughput_mbps)) * 1e6
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
+}
+
+/** Ends early when the signal is aborted. */
+function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) {
+      resolve()
+      return
+    }
+    const timer = setTimeout(resolve, ms)
+    signal?.addEventListener(
+      'abort',
+      () => {
+        clearTimeout(timer)
+        resolve()
+      },
+      { once: true },
+    )
+  })
+}
