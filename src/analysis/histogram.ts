@@ -1,16 +1,21 @@
 /** Counts of positive durations in logarithmic buckets: percentiles in bounded memory, the same for the same input. */
 
 /** 2^8 buckets per octave: a percentile is off by at most 0.2 %. */
-const subBits = 8
-const subBuckets = 1 << subBits
-/** Values up to 2^53 ns (104 days). */
-const octaves = 53 - subBits + 1
+const fineBits = 8
 
 export class Histogram {
   count = 0
   private max = 0
   private min = Number.POSITIVE_INFINITY
-  private readonly counts = new Uint32Array((octaves + 1) * subBuckets)
+  private counts = new Uint32Array(0)
+  private readonly bits: number
+  private readonly subBuckets: number
+
+  /** With 2^`bits` buckets per octave a percentile is off by at most 2^-(bits + 1). */
+  constructor(bits = fineBits) {
+    this.bits = bits
+    this.subBuckets = 2 ** bits
+  }
 
   /** Adds a duration in nanoseconds; a negative one counts as 0. */
   add(ns: number): void {
@@ -18,7 +23,8 @@ export class Histogram {
     this.count++
     if (value > this.max) this.max = value
     if (value < this.min) this.min = value
-    const at = bucketOf(value)
+    const at = this.bucketOf(value)
+    if (at >= this.counts.length) this.grow(at)
     this.counts[at] = this.counts[at]! + 1
   }
 
@@ -29,25 +35,31 @@ export class Histogram {
     let seen = 0
     for (let i = 0; i < this.counts.length; i++) {
       seen += this.counts[i]!
-      if (seen >= rank) return Math.min(this.max, Math.max(this.min, middleOf(i)))
+      if (seen >= rank) return Math.min(this.max, Math.max(this.min, this.middleOf(i)))
     }
     return this.max
   }
-}
 
-/** Below 2^8 ns each value has a bucket of its own; above, each octave has 2^8. */
-function bucketOf(value: number): number {
-  if (value < subBuckets) return Math.floor(value)
-  let octave = 31 - Math.clz32(value / subBuckets)
-  if (value >= subBuckets * 0x1_0000_0000) {
-    octave = 32 + 31 - Math.clz32(value / subBuckets / 0x1_0000_0000)
+  /** Below `subBuckets` ns each value has a bucket of its own; above, each octave has `subBuckets`. */
+  private bucketOf(value: number): number {
+    if (value < 0x1_0000_0000) {
+      const octave = Math.max(0, 31 - this.bits - Math.clz32(value))
+      return (octave << this.bits) + (value >>> octave)
+    }
+    const octave = 63 - this.bits - Math.clz32(value / 0x1_0000_0000)
+    return octave * this.subBuckets + Math.floor(value / 2 ** octave)
   }
-  return octave * subBuckets + Math.floor(value / 2 ** octave)
-}
 
-function middleOf(bucket: number): number {
-  if (bucket < 2 * subBuckets) return bucket
-  const octave = Math.floor(bucket / subBuckets) - 1
-  const low = (bucket - octave * subBuckets) * 2 ** octave
-  return low + (2 ** octave - 1) / 2
+  private middleOf(bucket: number): number {
+    if (bucket < 2 * this.subBuckets) return bucket
+    const octave = Math.floor(bucket / this.subBuckets) - 1
+    const low = (bucket - octave * this.subBuckets) * 2 ** octave
+    return low + (2 ** octave - 1) / 2
+  }
+
+  private grow(bucket: number): void {
+    const larger = new Uint32Array(bucket + 2 * this.subBuckets)
+    larger.set(this.counts)
+    this.counts = larger
+  }
 }

@@ -4,7 +4,7 @@
  * addresses, ports, TCP numbers and options and the first payload bytes stay.
  */
 
-import type { Frame } from '../capture/decode.js'
+import type { Frame } from '../capture/frame.js'
 
 /** Two independent 32-bit hashes: among a million frames two different ones agree with a chance of 2^-25. */
 export class Identity {

@@ -1,6 +1,6 @@
 /** Compares the marks of every IPv4 frame with what its flow, or at least its own DSCP, asks for. */
 
-import { absent, type Frame } from '../capture/decode.js'
+import { absent, type Frame } from '../capture/frame.js'
 import { formatIpv4 } from './addresses.js'
 import type { ExpectedFlow, FlowMatch } from './run-flows.js'
 

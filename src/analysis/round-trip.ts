@@ -4,10 +4,14 @@
  * which copy an acknowledgement answers, and what waited behind a hole did not wait for the network).
  */
 
+const firstSize = 16
+const noEnds = new Int32Array(0)
+const noTimes = new Float64Array(0)
+
 export class RoundTrip {
   /** Ring of segments in flight: the raw sequence number after each, and when it passed. */
-  private ends = new Int32Array(16)
-  private times = new Float64Array(16)
+  private ends = noEnds
+  private times = noTimes
   private head = 0
   private count = 0
   private highest = 0
@@ -50,8 +54,9 @@ export class RoundTrip {
   /** Doubles the ring. Its bound is the sender's window: at most 1 GiB of segments (RFC 7323). */
   private grow(): void {
     const { ends, times, head, count } = this
-    this.ends = new Int32Array(count * 2)
-    this.times = new Float64Array(count * 2)
+    const size = Math.max(firstSize, count * 2)
+    this.ends = new Int32Array(size)
+    this.times = new Float64Array(size)
     for (let i = 0; i < count; i++) {
       this.ends[i] = ends[(head + i) & (count - 1)]!
       this.times[i] = times[(head + i) & (count - 1)]!

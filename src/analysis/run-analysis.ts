@@ -3,7 +3,8 @@
  * result.json. One pass over all captures in order of time, in memory bounded by flows and by frames in the queue.
  */
 
-import { absent, decode, Frame } from '../capture/decode.js'
+import { decode } from '../capture/decode.js'
+import { absent, type Frame } from '../capture/frame.js'
 import { type CaptureReader, openCapture } from '../capture/read.js'
 import { TimeBase } from '../capture/record-scanner.js'
 import { TimeOrder } from '../capture/time-order.js'
@@ -68,9 +69,9 @@ export async function analyseRun(input: RunAnalysisInput): Promise<RunAnalysis> 
     const order = new TimeOrder(readers)
     let at = await order.first()
     const pass = new RunPass(input, readers, (timeBase.seconds ?? 0) * 1e9)
-    const frame = new Frame()
     for (; at !== -1; at = order.step() ? order.current : await order.refill()) {
-      decode(readers[at]!.record, frame)
+      const { frame } = readers[at]!
+      decode(frame)
       pass.take(at, frame)
     }
     for (const [i, point] of capturePoints.entries()) {

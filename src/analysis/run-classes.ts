@@ -6,7 +6,7 @@
  * the congested port and never at its exit point. Retransmits are TCP segments whose sequence space was seen before.
  */
 
-import { absent, type Frame } from '../capture/decode.js'
+import { absent, type Frame } from '../capture/frame.js'
 import { Histogram } from './histogram.js'
 import type { ExpectedFlow, FlowMatch } from './run-flows.js'
 

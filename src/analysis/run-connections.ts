@@ -4,7 +4,8 @@
  * entry and the acknowledgement at the destination.
  */
 
-import { type Frame, tcpFlag } from '../capture/decode.js'
+import { flagAck, flagSyn } from '../capture/decode.js'
+import type { Frame } from '../capture/frame.js'
 import { RoundTrip } from './round-trip.js'
 import type { ClassRow } from './run-classes.js'
 import type { FlowMatch } from './run-flows.js'
@@ -54,7 +55,7 @@ export class Connections {
       ? [connection.toServer, connection.toClient]
       : [connection.toClient, connection.toServer]
     if (frame.payloadLength > 0) this.data(point, frame, match, row, own)
-    if (point !== switchOut && (frame.flags & (tcpFlag.ack | tcpFlag.syn)) === tcpFlag.ack) {
+    if (point !== switchOut && (frame.flags & (flagAck | flagSyn)) === flagAck) {
       answer(point, frame, other)
     }
   }

@@ -1,6 +1,7 @@
 /** The flows a run expects on the wire, and to which of them a frame belongs. */
 
-import { absent, type Frame, ipProtocol } from '../capture/decode.js'
+import { protocolTcp, protocolUdp } from '../capture/decode.js'
+import { absent, type Frame } from '../capture/frame.js'
 import { usageError } from '../support/errors.js'
 import { parseIpv4 } from './addresses.js'
 
@@ -40,7 +41,7 @@ export class FlowIndex {
 
   constructor(flows: readonly ExpectedFlow[]) {
     for (const [i, flow] of flows.entries()) {
-      const key = portKey(flow.protocol === 'tcp' ? ipProtocol.tcp : ipProtocol.udp, flow.serverPort)
+      const key = portKey(flow.protocol === 'tcp' ? protocolTcp : protocolUdp, flow.serverPort)
       const server = parseIpv4(flow.serverAddress)
       const client = flow.clientAddress === undefined ? undefined : parseIpv4(flow.clientAddress)
       const entries = this.byPort.get(key) ?? []

@@ -17,6 +17,16 @@ export class SequenceSet {
     return this.anchor + ((raw - this.anchorRaw) | 0)
   }
 
+  /** True if what was seen has no holes. */
+  get isWhole(): boolean {
+    return this.starts.length === 1
+  }
+
+  /** Raw number of the first byte seen. */
+  get firstRaw(): number {
+    return (this.anchorRaw + ((this.starts[0] ?? this.anchor) - this.anchor)) | 0
+  }
+
   /** Adds `length` bytes from raw number `raw`; returns how many of them were seen before. */
   add(raw: number, length: number): number {
     const start = this.unwrap(raw)

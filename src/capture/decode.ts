@@ -1,94 +1,65 @@
 /**
- * Reads the headers of one captured frame into a `Frame` that is used again and again: Ethernet, 802.1Q and 802.1ad
- * tags, IPv4, IPv6, TCP, UDP. Each field is read only if the snaplen kept it. Allocates nothing.
+ * Reads the headers of one captured frame: Ethernet II and 802.3 with LLC/SNAP, any number of 802.1Q and 802.1ad tags,
+ * Linux cooked captures, raw IP, BSD loopback; IPv4 with options and fragments, IPv6 with extension headers; TCP, UDP,
+ * and the protocol number of everything else. Each field is read only if the snaplen kept it. Allocates nothing, and
+ * reads whole words, since this runs for every frame.
  *
- * Addresses, ports aside, are 32-bit integers as JavaScript's bit operators make them (signed), and so are TCP
- * sequence numbers: compare them with `(a - b) | 0`.
+ * IPv4 addresses and TCP sequence numbers are 32-bit integers as JavaScript's bit operators make them (signed):
+ * compare sequence numbers with `(a - b) | 0`.
  */
 
-import type { CaptureRecord } from './record-scanner.js'
+import { absent, type Frame } from './frame.js'
 
-export const etherType = {
-  ipv4: 0x0800,
-  arp: 0x0806,
-  ipv6: 0x86dd,
-  vlan: 0x8100,
-  providerVlan: 0x88a8,
-  oldProviderVlan: 0x9100,
-} as const
+// Plain constants, not fields of an object: the compiler then sees numbers in the loops below.
+export const typeIpv4 = 0x0800
+export const typeArp = 0x0806
+export const typeIpv6 = 0x86dd
+const typeVlan = 0x8100
+const typeProviderVlan = 0x88a8
+const typeOldProviderVlan = 0x9100
+/** Below this, the type field of Ethernet is the length of an 802.3 frame (IEEE 802.3 section 3.2.6). */
+const firstType = 0x0600
 
-export const ipProtocol = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58 } as const
+export const protocolIcmp = 1
+export const protocolTcp = 6
+export const protocolUdp = 17
+export const protocolIcmpv6 = 58
 
-export const tcpFlag = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16 } as const
+export const flagFin = 1
+export const flagSyn = 2
+export const flagRst = 4
+export const flagPsh = 8
+export const flagAck = 16
 
-/** No such field in this frame. */
-export const absent = -1
+/** LINKTYPE values (https://www.tcpdump.org/linktypes.html) that are decoded. */
+export const linkNull = 0
+export const linkEthernet = 1
+export const linkRaw = 101
+export const linkLoop = 108
+export const linkCooked = 113
+export const linkIpv4 = 228
+export const linkIpv6 = 229
+export const linkCooked2 = 276
+/** What some BSDs write for raw IP. */
+const linkRawBsd = 12
+const linkRawOpenBsd = 14
 
-const linkType = { null: 0, ethernet: 1, raw: 101 } as const
+/** The link types that are decoded, with the names that results show. Others are counted, not decoded. */
+export const linkTypeNames: ReadonlyMap<number, string> = new Map([
+  [linkNull, 'BSD loopback'],
+  [linkEthernet, 'Ethernet'],
+  [linkRaw, 'raw IP'],
+  [linkRawBsd, 'raw IP'],
+  [linkRawOpenBsd, 'raw IP'],
+  [linkLoop, 'OpenBSD loopback'],
+  [linkCooked, 'Linux cooked v1'],
+  [linkIpv4, 'raw IPv4'],
+  [linkIpv6, 'raw IPv6'],
+  [linkCooked2, 'Linux cooked v2'],
+])
 
-/** The headers of one frame. Offsets are indices in `bytes`; `absent` means not there, or cut off by the snaplen. */
-export class Frame {
-  bytes: Uint8Array = new Uint8Array(0)
-  view: DataView = new DataView(this.bytes.buffer)
-  timeNs = 0
-  wireLength = 0
-  capLength = 0
-  /** Index of the first byte of the frame and the byte after the last captured one. */
-  start = 0
-  end = 0
-
-  /** The outermost tag that is 802.1Q, or the outermost of all: VLAN number and priority. */
-  vlan = absent
-  pcp = absent
-  /** How many tags the frame carries. */
-  tags = 0
-  etherType = absent
-  /** Index of the network header. */
-  network = absent
-
-  /** 4, 6, or 0 for anything else (or an IP header that is cut off or nonsense). */
-  ipVersion = 0
-  dscp = absent
-  ecn = 0
-  /** IPv4 identification; 0 for IPv6. */
-  ipId = 0
-  /** Transport protocol, also in a later fragment. */
-  protocol = absent
-  /** True for a fragment that is not the first: it has no transport header. */
-  laterFragment = false
-  /** IPv4 addresses; for IPv6 the last 32 bits, the whole stands at `network` + 8 and + 24. */
-  sourceAddress = 0
-  destinationAddress = 0
-
-  /** Index of the transport header; `absent` in later fragments. */
-  transport = absent
-  sourcePort = absent
-  destinationPort = absent
-  /** TCP: true when all 20 fixed bytes are there. */
-  tcp = false
-  sequence = 0
-  acknowledgement = 0
-  flags = 0
-  window = 0
-  /** Index of the first payload byte (it may lie beyond `end`) and the payload's length on the wire. */
-  payload = absent
-  payloadLength = 0
-}
-
-/** Reads the headers of `record` into `frame`. */
-export function decode(record: CaptureRecord, frame: Frame): void {
-  frame.bytes = record.bytes
-  frame.view = record.view
-  frame.timeNs = record.timeNs
-  frame.wireLength = record.wireLength
-  frame.capLength = record.capLength
-  frame.start = record.offset
-  frame.end = record.offset + record.capLength
-  frame.vlan = absent
-  frame.pcp = absent
-  frame.tags = 0
-  frame.etherType = absent
-  frame.network = absent
+/** Reads the headers of the frame that the reader is at. */
+export function decode(frame: Frame): void {
   frame.ipVersion = 0
   frame.dscp = absent
   frame.protocol = absent
@@ -98,82 +69,215 @@ export function decode(record: CaptureRecord, frame: Frame): void {
   frame.tcp = false
   frame.payload = absent
   frame.payloadLength = 0
-  if (record.linkType === linkType.ethernet) ethernet(frame)
+  if (frame.linkType === linkEthernet) {
+    typed(frame, frame.start + 12)
+    return
+  }
+  frame.vlan = absent
+  frame.pcp = absent
+  frame.tags = 0
+  frame.etherType = absent
+  frame.network = absent
+  otherLink(frame)
 }
 
-function ethernet(frame: Frame): void {
-  const { view, end } = frame
-  let at = frame.start + 12
-  if (at + 2 > end) return
-  let type = view.getUint16(at)
-  while (type === etherType.vlan || type === etherType.providerVlan || type === etherType.oldProviderVlan) {
-    if (at + 4 > end) return
-    if (frame.tags === 0) {
+/** From the type field at `at` on: tags, then the network layer. */
+function typed(frame: Frame, at: number): void {
+  const view = frame.view
+  const end = frame.end
+  let type = absent
+  let vlan = absent
+  let pcp = absent
+  let tags = 0
+  let network = at + 2
+  if (network <= end) {
+    type = view.getUint16(at)
+    if (type === typeVlan && at + 6 <= end) {
       const tag = view.getUint16(at + 2)
+      vlan = tag & 0xfff
+      pcp = tag >> 13
+      tags = 1
+      type = view.getUint16(at + 4)
+      network = at + 6
+    }
+  }
+  frame.vlan = vlan
+  frame.pcp = pcp
+  frame.tags = tags
+  frame.etherType = type
+  frame.network = network
+  if (type === typeIpv4) ipv4(frame, network)
+  else rare(frame, type, network)
+}
+
+/** What is not IPv4 behind at most one tag. */
+function rare(frame: Frame, type: number, network: number): void {
+  if (type === typeIpv6) ipv6(frame, network)
+  else if (type === typeVlan || type === typeProviderVlan || type === typeOldProviderVlan)
+    stacked(frame, network)
+  else if (type === absent) frame.network = absent
+  else if (type < firstType) llc(frame, network)
+}
+
+/** More tags, or one that is not 802.1Q; `at` is where the tag's two bytes are. A customer tag names the class. */
+function stacked(frame: Frame, at: number): void {
+  const { view, end } = frame
+  let type = frame.etherType
+  let position = at
+  let named = frame.tags > 0
+  while (type === typeVlan || type === typeProviderVlan || type === typeOldProviderVlan) {
+    if (position + 4 > end) {
+      frame.network = absent
+      return
+    }
+    const tag = view.getUint16(position)
+    if (frame.tags === 0 || (!named && type === typeVlan)) {
       frame.vlan = tag & 0xfff
       frame.pcp = tag >> 13
     }
+    named ||= type === typeVlan
     frame.tags++
-    at += 4
-    if (at + 2 > end) return
-    type = view.getUint16(at)
+    type = view.getUint16(position + 2)
+    position += 4
+    frame.etherType = type
+    frame.network = position
   }
+  if (type === typeIpv4) ipv4(frame, position)
+  else if (type === typeIpv6) ipv6(frame, position)
+  else if (type < firstType) llc(frame, position)
+}
+
+/** 802.2 LLC: with a SNAP header of organisation 0 a type follows (RFC 1042). */
+function llc(frame: Frame, at: number): void {
+  const { view, end } = frame
+  frame.etherType = absent
+  if (at + 8 > end) return
+  if (view.getUint32(at) !== 0xaaaa_0300 || view.getUint16(at + 4) >> 8 !== 0) return
+  const type = view.getUint16(at + 6)
   frame.etherType = type
-  frame.network = at + 2
-  if (type === etherType.ipv4) ipv4(frame, at + 2)
-  else if (type === etherType.ipv6) ipv6(frame, at + 2)
+  frame.network = at + 8
+  if (type === typeIpv4) ipv4(frame, at + 8)
+  else if (type === typeIpv6) ipv6(frame, at + 8)
+}
+
+function otherLink(frame: Frame): void {
+  const { start, end, view } = frame
+  switch (frame.linkType) {
+    case linkCooked:
+      typed(frame, start + 14)
+      break
+    case linkCooked2:
+      cooked2(frame, start)
+      break
+    case linkRaw:
+    case linkRawBsd:
+    case linkRawOpenBsd:
+    case linkIpv4:
+    case linkIpv6:
+      if (start < end) ip(frame, start)
+      break
+    case linkNull:
+    case linkLoop:
+      if (start + 4 < end) loopback(frame, view.getUint32(start), start + 4)
+      break
+  }
+}
+
+/** Linux cooked v2: the type comes first, what it announces after the 20-byte header. */
+function cooked2(frame: Frame, start: number): void {
+  const { view, end } = frame
+  if (start + 20 > end) return
+  const type = view.getUint16(start)
+  frame.etherType = type
+  frame.network = start + 20
+  if (type === typeIpv4) ipv4(frame, start + 20)
+  else rare(frame, type, start + 20)
+}
+
+/** BSD loopback: an address family in the byte order of whoever captured; only 2 is the same everywhere. */
+function loopback(frame: Frame, family: number, at: number): void {
+  const value = family < 0x1_0000 ? family : family >>> 24
+  if (value === 2 || value === 24 || value === 28 || value === 30 || value === 10) ip(frame, at)
+}
+
+/** The version is in the first four bits. */
+function ip(frame: Frame, at: number): void {
+  frame.network = at
+  const version = frame.view.getUint8(at) >> 4
+  if (version === 4) {
+    frame.etherType = typeIpv4
+    ipv4(frame, at)
+  } else if (version === 6) {
+    frame.etherType = typeIpv6
+    ipv6(frame, at)
+  }
 }
 
 function ipv4(frame: Frame, at: number): void {
   const { view, end } = frame
-  if (at + 20 > end) return
-  const first = view.getUint8(at)
-  const headerLength = (first & 15) * 4
-  if (first >> 4 !== 4 || headerLength < 20) return
-  const dsField = view.getUint8(at + 1)
-  const fragment = view.getUint16(at + 6)
+  if (at + 20 > end) {
+    shortIpv4(frame, at)
+    return
+  }
+  const first = view.getInt32(at)
+  const headerLength = (first >>> 22) & 60
+  if (first >>> 28 !== 4 || headerLength < 20) return
+  const idAndFragment = view.getInt32(at + 4)
+  const protocol = view.getUint8(at + 9)
   frame.ipVersion = 4
-  frame.dscp = dsField >> 2
-  frame.ecn = dsField & 3
-  frame.ipId = view.getUint16(at + 4)
-  frame.protocol = view.getUint8(at + 9)
+  frame.dscp = (first >> 18) & 63
+  frame.ecn = (first >> 16) & 3
+  frame.ipId = idAndFragment >>> 16
+  frame.protocol = protocol
   frame.sourceAddress = view.getInt32(at + 12)
   frame.destinationAddress = view.getInt32(at + 16)
-  frame.laterFragment = (fragment & 0x1fff) !== 0
+  frame.laterFragment = (idAndFragment & 0x1fff) !== 0
   if (frame.laterFragment) return
-  // A total length of 0 is what captures show of segments larger than 64 KiB (offloads).
-  const total = view.getUint16(at + 2)
+  const total = first & 0xffff
   const onWire = frame.wireLength - (at - frame.start)
-  transport(frame, at + headerLength, (total === 0 ? onWire : Math.min(total, onWire)) - headerLength)
+  // A total length of 0 is what captures show of segments larger than 64 KiB (offloads).
+  const length = (total === 0 || total > onWire ? onWire : total) - headerLength
+  transport(frame, protocol, at + headerLength, length)
 }
 
-const ipv6Extension: Readonly<Record<number, boolean>> = { 0: true, 43: true, 60: true, 135: true, 139: true }
+/** A header that the snaplen cut: the DS field is its second byte. */
+function shortIpv4(frame: Frame, at: number): void {
+  const { view, end } = frame
+  if (at + 2 > end || view.getUint8(at) >> 4 !== 4) return
+  frame.dscp = view.getUint8(at + 1) >> 2
+  frame.ecn = view.getUint8(at + 1) & 3
+}
+
+const ipv6HopByHop = 0
+const ipv6Routing = 43
 const ipv6Fragment = 44
 const ipv6Authentication = 51
+const ipv6Destination = 60
+const ipv6Mobility = 135
+const ipv6Hip = 139
+const ipv6Shim6 = 140
 
 function ipv6(frame: Frame, at: number): void {
   const { view, end } = frame
-  if (at + 40 > end || view.getUint8(at) >> 4 !== 6) return
+  if (at + 2 > end || view.getUint8(at) >> 4 !== 6) return
   const dsField = (view.getUint16(at) >> 4) & 0xff
-  frame.ipVersion = 6
   frame.dscp = dsField >> 2
   frame.ecn = dsField & 3
+  if (at + 40 > end) return
+  frame.ipVersion = 6
   frame.ipId = 0
   frame.sourceAddress = view.getInt32(at + 20)
   frame.destinationAddress = view.getInt32(at + 36)
   frame.laterFragment = false
   const onWire = frame.wireLength - (at - frame.start) - 40
   const claimed = view.getUint16(at + 4)
-  let left = claimed === 0 ? onWire : Math.min(claimed, onWire)
+  let left = claimed === 0 || claimed > onWire ? onWire : claimed
   let next = view.getUint8(at + 6)
   let position = at + 40
-  for (;;) {
-    let length = 0
-    if (next === ipv6Fragment) length = 8
-    else if (next === ipv6Authentication && position + 2 <= end)
-      length = (view.getUint8(position + 1) + 2) * 4
-    else if (ipv6Extension[next] && position + 2 <= end) length = (view.getUint8(position + 1) + 1) * 8
-    if (length === 0 || position + 8 > end) break
+  // Each extension header is at least 8 bytes long, so the snaplen bounds this loop.
+  while (position + 8 <= end) {
+    const length = extensionBytes(next, view.getUint8(position + 1))
+    if (length === 0) break
     if (next === ipv6Fragment) frame.laterFragment = view.getUint16(position + 2) >> 3 !== 0
     next = view.getUint8(position)
     position += length
@@ -181,30 +285,51 @@ function ipv6(frame: Frame, at: number): void {
     if (frame.laterFragment) break
   }
   frame.protocol = next
-  if (!frame.laterFragment) transport(frame, position, left)
+  if (!frame.laterFragment) transport(frame, next, position, left)
 }
 
-function transport(frame: Frame, at: number, length: number): void {
+/** Length of an IPv6 extension header whose length field is `field`; 0 if `protocol` is none (RFC 8200, 4302). */
+function extensionBytes(protocol: number, field: number): number {
+  switch (protocol) {
+    case ipv6HopByHop:
+    case ipv6Routing:
+    case ipv6Destination:
+    case ipv6Mobility:
+    case ipv6Hip:
+    case ipv6Shim6:
+      return (field + 1) * 8
+    case ipv6Fragment:
+      return 8
+    case ipv6Authentication:
+      return (field + 2) * 4
+    default:
+      return 0
+  }
+}
+
+/** `length` is what the network layer carries from `at` on, captured or not. */
+function transport(frame: Frame, protocol: number, at: number, length: number): void {
   if (length < 0) return
   frame.transport = at
-  if (frame.protocol === ipProtocol.tcp) tcp(frame, at, length)
-  else if (frame.protocol === ipProtocol.udp) udp(frame, at, length)
+  if (protocol === protocolTcp) tcp(frame, at, length)
+  else if (protocol === protocolUdp) udp(frame, at, length)
 }
 
 function tcp(frame: Frame, at: number, length: number): void {
   const { view, end } = frame
   if (at + 4 > end) return
-  frame.sourcePort = view.getUint16(at)
-  frame.destinationPort = view.getUint16(at + 2)
-  if (at + 20 > end) return
-  const offsetAndFlags = view.getUint16(at + 12)
-  const headerLength = (offsetAndFlags >> 12) * 4
+  const ports = view.getInt32(at)
+  frame.sourcePort = ports >>> 16
+  frame.destinationPort = ports & 0xffff
+  if (at + 16 > end) return
+  const offsetAndFlags = view.getInt32(at + 12)
+  const headerLength = (offsetAndFlags >>> 26) & 60
   if (headerLength < 20 || headerLength > length) return
   frame.tcp = true
   frame.sequence = view.getInt32(at + 4)
   frame.acknowledgement = view.getInt32(at + 8)
-  frame.flags = offsetAndFlags & 0xfff
-  frame.window = view.getUint16(at + 14)
+  frame.flags = (offsetAndFlags >>> 16) & 0xfff
+  frame.window = offsetAndFlags & 0xffff
   frame.payload = at + headerLength
   frame.payloadLength = length - headerLength
 }

@@ -4,9 +4,9 @@
  */
 
 import { usageError } from '../support/errors.js'
+import type { Frame } from './frame.js'
 import {
   type CaptureProblem,
-  type CaptureRecord,
   maxFrameBytes,
   type RecordScanner,
   step,
@@ -74,7 +74,7 @@ export class PcapScanner implements RecordScanner {
     window.position += pcapHeaderBytes
   }
 
-  next(window: Window, record: CaptureRecord): number {
+  next(window: Window, frame: Frame): number {
     const at = window.position
     const view = window.view
     if (window.limit - at < recordHeaderBytes) return step.more
@@ -84,13 +84,16 @@ export class PcapScanner implements RecordScanner {
     if (end > window.limit) return step.more
     const seconds = view.getUint32(at, this.little)
     if (!this.started) this.start(seconds)
-    record.bytes = window.bytes
-    record.view = view
-    record.offset = at + recordHeaderBytes
-    record.capLength = capLength
-    record.wireLength = view.getUint32(at + 12, this.little)
-    record.timeNs = (seconds - this.baseSeconds) * 1e9 + view.getUint32(at + 4, this.little) * this.fractionNs
-    record.linkType = this.linkType
+    if (frame.view !== view) {
+      frame.view = view
+      frame.bytes = window.bytes
+      frame.linkType = this.linkType
+    }
+    frame.start = at + recordHeaderBytes
+    frame.end = end
+    frame.capLength = capLength
+    frame.wireLength = view.getUint32(at + 12, this.little)
+    frame.timeNs = (seconds - this.baseSeconds) * 1e9 + view.getUint32(at + 4, this.little) * this.fractionNs
     window.position = end
     return step.record
   }

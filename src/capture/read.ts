@@ -5,8 +5,9 @@
 
 import { type FileHandle, open } from 'node:fs/promises'
 import { messageOf, usageError } from '../support/errors.js'
+import { Frame } from './frame.js'
 import { isPcapMagic, PcapScanner, pcapHeaderBytes } from './pcap.js'
-import { type CaptureProblem, CaptureRecord, type RecordScanner, step, TimeBase } from './record-scanner.js'
+import { type CaptureProblem, type RecordScanner, step, TimeBase } from './record-scanner.js'
 import { headroomBytes, Window } from './window.js'
 
 const chunkBytes = 1024 * 1024
@@ -20,10 +21,10 @@ export interface ByteSource {
 
 /**
  * The frames of one capture. Use:
- * `do { while (reader.next()) use(reader.record) } while (await reader.fill())`
+ * `do { while (reader.next()) use(reader.frame) } while (await reader.fill())`
  */
 export class CaptureReader {
-  readonly record = new CaptureRecord()
+  readonly frame = new Frame()
   private readonly window: Window
   private readonly source: ByteSource
   private readonly scanner: RecordScanner
@@ -57,9 +58,9 @@ export class CaptureReader {
   }
   private endProblem: CaptureProblem | undefined
 
-  /** Moves `record` to the next frame of the chunk in memory; false when a `fill` is due. */
+  /** Moves `frame` to the next frame of the chunk in memory; false when a `fill` is due. */
   next(): boolean {
-    return this.scanner.next(this.window, this.record) === step.record
+    return this.scanner.next(this.window, this.frame) === step.record
   }
 
   /** Gets the next chunk; false at the end of the capture or at the place where it is broken. */

@@ -1,34 +1,17 @@
 /** What every capture format gives: the next record of a window, as numbers in one object that is used again and again. */
 
+import type { Frame } from './frame.js'
 import type { Window } from './window.js'
 
 /** Results of `RecordScanner.next`. */
 export const step = {
-  /** `record` holds the next frame. */
+  /** `frame` is the next one. */
   record: 1,
   /** The window ends inside a record. */
   more: 0,
   /** The file breaks its own format here; `problem` says how. */
   broken: -1,
 } as const
-
-/** One captured frame. Valid until the next call of `next`. */
-export class CaptureRecord {
-  bytes: Uint8Array = new Uint8Array(0)
-  view: DataView = new DataView(this.bytes.buffer)
-  /** Index in `bytes` of the first byte of the frame. */
-  offset = 0
-  /** Bytes of the frame in the file. */
-  capLength = 0
-  /** Bytes of the frame on the wire. */
-  wireLength = 0
-  /** Nanoseconds since the time base; exact, and negative for frames before it. */
-  timeNs = 0
-  /** LINKTYPE value (https://www.tcpdump.org/linktypes.html). */
-  linkType = 0
-  /** Interface number inside the file; 0 for classic pcap. */
-  interfaceId = 0
-}
 
 /** Absolute time of nanosecond 0: the whole second of the first frame read. Captures that are compared share one. */
 export class TimeBase {
@@ -52,7 +35,7 @@ export interface RecordScanner {
   readonly snapLength: number
   readonly linkTypes: readonly number[]
   /** Moves to the next frame. Allocates nothing per frame. */
-  next(window: Window, record: CaptureRecord): number
+  next(window: Window, frame: Frame): number
   /** Says what is wrong when the file ends with `rest` unread bytes at `offset`; undefined if that is a good end. */
   atEnd(rest: number, offset: number): CaptureProblem | undefined
 }

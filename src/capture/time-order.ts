@@ -28,7 +28,7 @@ export class TimeOrder {
   step(): boolean {
     const reader = this.readers[this.current]
     if (!reader?.next()) return false
-    this.times[this.current] = reader.record.timeNs
+    this.times[this.current] = reader.frame.timeNs
     this.choose()
     return true
   }
@@ -44,7 +44,7 @@ export class TimeOrder {
     if (!reader) return
     let found = reader.next()
     while (!found && (await reader.fill())) found = reader.next()
-    this.times[at] = found ? reader.record.timeNs : Number.POSITIVE_INFINITY
+    this.times[at] = found ? reader.frame.timeNs : Number.POSITIVE_INFINITY
   }
 
   private choose(): number {

@@ -2,9 +2,10 @@
 
 import { open } from 'node:fs/promises'
 import { failure } from '../support/errors.js'
+import type { Frame } from './frame.js'
 import { pcapHeaderBytes, pcapMagic } from './pcap.js'
 import { type CaptureReader, openCapture } from './read.js'
-import { type CaptureRecord, maxFrameBytes, TimeBase } from './record-scanner.js'
+import { maxFrameBytes, TimeBase } from './record-scanner.js'
 import { TimeOrder } from './time-order.js'
 
 const bufferBytes = 1024 * 1024
@@ -38,15 +39,15 @@ export class PcapWriter {
   }
 
   /** Puts a frame in the buffer; `full` must be false. */
-  add(record: CaptureRecord, baseSeconds: number): void {
-    const seconds = Math.floor(record.timeNs / 1e9)
+  add(frame: Frame, baseSeconds: number): void {
+    const seconds = Math.floor(frame.timeNs / 1e9)
     this.view.setUint32(this.used, baseSeconds + seconds, true)
-    this.view.setUint32(this.used + 4, record.timeNs - seconds * 1e9, true)
-    this.view.setUint32(this.used + 8, record.capLength, true)
-    this.view.setUint32(this.used + 12, record.wireLength, true)
-    const frame = record.bytes.subarray(record.offset, record.offset + record.capLength)
-    this.bytes.set(frame, this.used + recordHeaderBytes)
-    this.used += recordHeaderBytes + record.capLength
+    this.view.setUint32(this.used + 4, frame.timeNs - seconds * 1e9, true)
+    this.view.setUint32(this.used + 8, frame.capLength, true)
+    this.view.setUint32(this.used + 12, frame.wireLength, true)
+    const bytes = frame.bytes.subarray(frame.start, frame.end)
+    this.bytes.set(bytes, this.used + recordHeaderBytes)
+    this.used += recordHeaderBytes + frame.capLength
   }
 
   async flush(): Promise<void> {
@@ -105,7 +106,7 @@ async function copyInOrder(
     const reader = readers[at]
     if (!reader) break
     if (writer.full) await writer.flush()
-    writer.add(reader.record, timeBase.seconds ?? 0)
+    writer.add(reader.frame, timeBase.seconds ?? 0)
     frames++
   }
   for (const [i, reader] of readers.entries()) {

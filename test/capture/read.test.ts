@@ -25,11 +25,11 @@ async function readAll(path: string): Promise<{ frames: Seen[]; problem: unknown
   const frames: Seen[] = []
   do {
     while (reader.next()) {
-      const { record } = reader
-      const bytes = record.bytes.subarray(record.offset, record.offset + record.capLength)
+      const { frame } = reader
+      const bytes = frame.bytes.subarray(frame.start, frame.end)
       frames.push({
-        timeNs: record.timeNs,
-        wireLength: record.wireLength,
+        timeNs: frame.timeNs,
+        wireLength: frame.wireLength,
         bytes: Buffer.from(bytes).toString('hex'),
       })
     }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
-import { decode, Frame } from '../../src/capture/decode.js'
+import { decode } from '../../src/capture/decode.js'
 import { openCapture } from '../../src/capture/read.js'
 import { startCapture } from '../../src/capture/record.js'
 import { temporaryDirectory } from '../support/temporary.js'
@@ -59,12 +59,12 @@ test('both directions of a point end up in one file, in order, without a frame m
   assert.deepEqual(await capture.stop(), summary, 'stopping twice is safe')
 
   const reader = await openCapture(file)
-  const frame = new Frame()
+  const { frame } = reader
   const sources = new Map<number, number>()
   let lastNs = 0
   do {
     while (reader.next()) {
-      decode(reader.record, frame)
+      decode(frame)
       assert.equal(frame.capLength, 128)
       assert.equal(frame.payloadLength, 700)
       assert.ok(frame.timeNs >= lastNs)

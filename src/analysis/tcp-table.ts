@@ -1,0 +1,730 @@
+/**
+ * The TCP analysis of many connections, in constant time per segment.
+ *
+ * Two sets of words are kept apart. *Repeated* segments carry sequence space that was seen before in this capture: that
+ * is what Pagewire calls a retransmission. The *expert* counts follow the rules of Wireshark 4's sequence analysis
+ * (User's Guide, "TCP Analysis"), so that a reader finds the same figures there; where they differ on purpose, the
+ * comparison test says so.
+ *
+ * A direction is a row in each of four arrays and not an object: what every segment needs is one cache line of
+ * integers and one of doubles, so that ten thousand concurrent flows cost little more than one.
+ */
+
+import { flagAck, flagFin, flagRst, flagSyn } from '../capture/decode.js'
+import type { Frame } from '../capture/frame.js'
+import { DurationBuckets } from './duration-buckets.js'
+import { SegmentRings } from './segment-rings.js'
+import { SequenceSet } from './sequence-set.js'
+
+// Integers that every segment needs.
+const state = 0
+const next = 1
+const toBeAcked = 2
+const lastAck = 3
+const lastWindow = 4
+const dupAcksInRow = 5
+/** First sequence number beyond the window that this direction last offered. */
+const windowEdge = 6
+const stamp = 7
+const ringPlace = 8
+const ringSize = 9
+const ringHead = 10
+const ringCount = 11
+const recoverEnd = 12
+const maxInFlight = 13
+const packets = 14
+const segments = 15
+/** Power of two: the other direction of a row is one exclusive or away. */
+const hotWidth = 16
+
+// Doubles that every segment needs.
+const nextNs = 0
+const lastAckNs = 1
+const stampNs = 2
+const bytes = 3
+const payloadBytes = 4
+const lastNs = 5
+const roundTripSumNs = 6
+const roundTripMinNs = 7
+const doubleWidth = 8
+
+// Bits of `state`.
+const known = 1
+const toBeAckedKnown = 2
+const baseKnown = 4
+const stampPending = 8
+const recovering = 16
+const wasKeepAlive = 32
+const wasZeroWindowProbe = 64
+const holes = 128
+const scaleKnown = 256
+const handshakeOpen = 512
+const scaleShift = 16
+
+const was = wasKeepAlive | wasZeroWindowProbe
+
+/** State of a direction in mid-connection that nothing special happened to. */
+const ordinary = known | toBeAckedKnown | baseKnown
+const ordinaryMask = ordinary | handshakeOpen | holes | was
+
+/** What a direction counts rarely; the order is that of the columns. */
+export const rareCounters = [
+  'retransmissions',
+  'fast_retransmissions',
+  'spurious_retransmissions',
+  'out_of_order',
+  'duplicate_acks',
+  'lost_segments',
+  'acked_unseen',
+  'keep_alives',
+  'zero_windows',
+  'zero_window_probes',
+  'window_full',
+  'sack_blocks',
+  'syns',
+  'fins',
+  'resets',
+  'repeated_segments',
+  'max_segment_size',
+  'round_trips',
+  'stamped_round_trips',
+] as const
+export type RareCounter = (typeof rareCounters)[number]
+
+const retransmissions = 0
+const fastRetransmissions = 1
+const spuriousRetransmissions = 2
+const outOfOrder = 3
+const duplicateAcks = 4
+const lostSegments = 5
+const ackedUnseen = 6
+const keepAlives = 7
+const zeroWindows = 8
+const zeroWindowProbes = 9
+const windowFull = 10
+const sackBlocks = 11
+const syns = 12
+const fins = 13
+const resets = 14
+const repeatedSegments = 15
+const maxSegmentSize = 16
+const roundTrips = 17
+const stampedRoundTrips = 18
+const base = 19
+const seenFrom = 20
+const bucketsPlace = 21
+const rareWidth = 24
+
+const firstNs = 0
+const repeatedBytes = 1
+const stampedSumNs = 2
+const stampedMinNs = 3
+const synNs = 4
+/** From the SYN to the first acknowledgement after it, as Wireshark's initial round trip; both rows have it. */
+const handshakeNs = 5
+const rareDoubleWidth = 6
+
+const flagsOfConnection = flagSyn | flagFin | flagRst
+const flagsOfEnds = flagSyn | flagFin
+
+/** A retransmission within this time of the duplicate acknowledgements is a fast one (Wireshark: 20 ms). */
+const fastNs = 20e6
+/** How late a segment may be and still count as reordered, as long as the handshake's round trip is unknown. */
+const reorderedNs = 3e6
+/** Two pads, then time stamps: the options of nearly every segment (RFC 7323 appendix A). */
+const paddedStamps = 0x0101080a
+
+/** Read-out of one direction. */
+export interface DirectionCounts {
+  readonly packets: number
+  readonly bytes: number
+  readonly payloadBytes: number
+  readonly segments: number
+  readonly firstNs: number
+  readonly lastNs: number
+  readonly repeatedBytes: number
+  readonly maxInFlightBytes: number
+  readonly windowScale: number | undefined
+  /** Undefined if the capture does not show it. */
+  readonly handshakeNs: number | undefined
+  readonly rare: Readonly<Record<RareCounter, number>>
+  readonly roundTripNs: DurationSummary | undefined
+  /** From time stamps. */
+  readonly stampedRoundTripNs: { readonly min: number; readonly mean: number } | undefined
+}
+
+export interface DurationSummary {
+  readonly min: number
+  readonly mean: number
+  readonly p50: number
+  readonly p99: number
+}
+
+/** Rows of directions; the two of a connection have neighbouring numbers that differ in the last bit. */
+export class TcpTable {
+  /** After `take`: payload bytes of the segment that were seen before, and the round trip it completed (or -1). */
+  repeated = 0
+  roundTripNs = -1
+
+  private rows = 0
+  private hot = new Int32Array(hotWidth * 16)
+  private doubles = new Float64Array(doubleWidth * 16)
+  private rare = new Int32Array(rareWidth * 16)
+  private rareDoubles = new Float64Array(rareDoubleWidth * 16)
+  /** Sequence space of directions that have, or had, holes or repeats. */
+  private readonly seen = new Map<number, SequenceSet>()
+  private readonly rings = new SegmentRings()
+  private readonly buckets = new DurationBuckets()
+
+  /** Rows for the two directions of a new connection; returns the even one. */
+  add(): number {
+    if ((this.rows + 2) * hotWidth > this.hot.length) this.grow()
+    const row = this.rows
+    this.rows += 2
+    for (const one of [row, row + 1]) {
+      this.hot[one * hotWidth + lastWindow] = -1
+      this.doubles[one * doubleWidth + roundTripMinNs] = Number.POSITIVE_INFINITY
+      this.rareDoubles[one * rareDoubleWidth + stampedMinNs] = Number.POSITIVE_INFINITY
+    }
+    return row
+  }
+
+  /** Whether this SYN opens another connection than the one that `row` is about. */
+  reopens(row: number, frame: Frame): boolean {
+    if ((this.hot[row * hotWidth + state]! & baseKnown) === 0) return false
+    return (
+      frame.sequence !== this.rare[row * rareWidth + base] || this.hasEnded(row) || this.hasEnded(row ^ 1)
+    )
+  }
+
+  /** Counts a frame of direction `row` that is not TCP, or whose TCP header is cut off. */
+  count(row: number, frame: Frame): void {
+    const times = row * doubleWidth
+    this.repeated = 0
+    this.roundTripNs = -1
+    this.countFrame(row, frame)
+    this.doubles[times + payloadBytes] = this.doubles[times + payloadBytes]! + frame.payloadLength
+  }
+
+  /** Takes the next segment of direction `row`. */
+  take(row: number, frame: Frame): void {
+    const hot = this.hot
+    const own = row * hotWidth
+    const other = own ^ hotWidth
+    const length = frame.payloadLength
+    const sequence = frame.sequence
+    const acknowledgement = frame.acknowledgement
+    const after = (sequence + length) | 0
+    const bits = hot[own + state]!
+    this.repeated = 0
+    this.roundTripNs = -1
+
+    const isOrdinary =
+      (bits & ordinaryMask) === ordinary &&
+      (frame.flags & (flagsOfConnection | flagAck)) === flagAck &&
+      sequence === hot[own + next] &&
+      frame.window !== 0 &&
+      ((acknowledgement - hot[other + toBeAcked]!) | 0) <= 0 &&
+      (hot[other + state]! & toBeAckedKnown) !== 0 &&
+      (length === 0
+        ? acknowledgement !== hot[own + lastAck] || frame.window !== hot[own + lastWindow]
+        : length > 1 && (hot[other + lastAck] === 0 || ((after - hot[other + lastAck]!) | 0) > 0))
+    if (isOrdinary) this.takeOrdinary(row, frame, after)
+    else this.takeAny(row, frame)
+
+    const at = frame.transport + 20
+    const end = frame.payload
+    if (at + 12 === end && end <= frame.end && frame.view.getInt32(at) === paddedStamps)
+      this.readStamps(row, frame, at + 4)
+    else if (at < end && (frame.flags & flagSyn) === 0) this.readOptions(row, frame, at)
+  }
+
+  /**
+   * The next data in order, or news in an acknowledgement, with nothing to judge about it: what `takeAny` would do,
+   * without its questions.
+   */
+  private takeOrdinary(row: number, frame: Frame, after: number): void {
+    const hot = this.hot
+    const doubles = this.doubles
+    const own = row * hotWidth
+    const other = own ^ hotWidth
+    const times = row * doubleWidth
+    const length = frame.payloadLength
+    const acknowledgement = frame.acknowledgement
+    const timeNs = frame.timeNs
+    hot[own + packets] = hot[own + packets]! + 1
+    doubles[times + bytes] = doubles[times + bytes]! + frame.wireLength
+    doubles[times + lastNs] = timeNs
+    doubles[times + lastAckNs] = timeNs
+    if (acknowledgement !== hot[own + lastAck]) {
+      hot[own + dupAcksInRow] = 0
+      hot[own + lastAck] = acknowledgement
+    }
+    hot[own + lastWindow] = frame.window
+    if (length > 0) {
+      const acked = hot[other + lastAck]!
+      if (after === hot[other + windowEdge]) this.checkWindow(row, frame)
+      hot[own + segments] = hot[own + segments]! + 1
+      doubles[times + payloadBytes] = doubles[times + payloadBytes]! + length
+      this.sent(own, after, frame)
+      if (frame.sequence === hot[own + toBeAcked]) hot[own + toBeAcked] = after
+      hot[own + next] = after
+      doubles[times + nextNs] = timeNs
+      if (acked !== 0 && ((after - acked) | 0) > hot[own + maxInFlight]!)
+        hot[own + maxInFlight] = (after - acked) | 0
+    }
+    hot[own + windowEdge] = (acknowledgement + (frame.window << (hot[own + state]! >>> scaleShift))) | 0
+    if (hot[other + ringCount]! > 0) this.answered(row ^ 1, frame)
+  }
+
+  /** Any segment, step by step in the order of Wireshark's analysis. */
+  private takeAny(row: number, frame: Frame): void {
+    const hot = this.hot
+    const doubles = this.doubles
+    const own = row * hotWidth
+    const other = own ^ hotWidth
+    const times = row * doubleWidth
+    const { flags, sequence, acknowledgement, payloadLength: length, timeNs, window } = frame
+
+    this.countFrame(row, frame)
+    let ends = 0
+    if ((flags & flagsOfConnection) !== 0) ends = this.countEnds(row, flags, timeNs)
+    let bits = hot[own + state]! & ~was
+    // A SYN that is repeated: what was sent behind a hole may never have been sent (Wireshark issue 17616).
+    if ((flags & (flagSyn | flagAck)) === flagSyn && (bits & toBeAckedKnown) !== 0)
+      hot[own + next] = hot[own + toBeAcked]!
+    if ((bits & handshakeOpen) !== 0 && (flags & (flagSyn | flagAck)) === flagAck) {
+      bits &= ~handshakeOpen
+      this.endHandshake(row, timeNs)
+    }
+    if ((bits & baseKnown) === 0)
+      bits |= this.begin(row, (flags & flagSyn) !== 0 ? sequence : (sequence - 1) | 0)
+    const isAck = (flags & flagAck) !== 0
+    if (isAck && (hot[other + state]! & baseKnown) === 0) {
+      hot[other + state] = hot[other + state]! | this.begin(row ^ 1, (acknowledgement - 1) | 0)
+    }
+
+    const expected = (bits & known) !== 0 && sequence === hot[own + next]
+    bits |= this.judge(row, frame, expected)
+    if (acknowledgement !== hot[own + lastAck]) hot[own + dupAcksInRow] = 0
+    if (isAck && (hot[other + state]! & toBeAckedKnown) !== 0) this.checkAcked(row, acknowledgement)
+
+    const after = (sequence + length + ends) | 0
+    if (length > 0 || ends === 1) {
+      if ((bits & wasKeepAlive) === 0) this.judgeData(row, frame, expected)
+      if (length > 0) {
+        hot[own + segments] = hot[own + segments]! + 1
+        doubles[times + payloadBytes] = doubles[times + payloadBytes]! + length
+        this.remember(row, frame, after, expected)
+        bits = (bits & ~(holes | recovering)) | (hot[own + state]! & (holes | recovering))
+      }
+    }
+
+    const isProbe = (bits & wasZeroWindowProbe) !== 0
+    if (!isProbe) {
+      if ((bits & known) === 0 || ((after - hot[own + next]!) | 0) > 0) {
+        hot[own + next] = after
+        doubles[times + nextNs] = timeNs
+        bits |= known
+      }
+      if ((bits & toBeAckedKnown) === 0 || sequence === hot[own + toBeAcked]) {
+        hot[own + toBeAcked] = hot[own + next]!
+        bits |= toBeAckedKnown
+      }
+    }
+    hot[own + lastWindow] = window
+    hot[own + lastAck] = acknowledgement
+    hot[own + windowEdge] = (acknowledgement + (window << (bits >>> scaleShift))) | 0
+    doubles[times + lastAckNs] = timeNs
+    hot[own + state] = bits
+
+    if (isAck) {
+      const acked = hot[other + lastAck]!
+      const inFlight = (hot[own + next]! - acked) | 0
+      if (length > 0 && acked !== 0 && inFlight > hot[own + maxInFlight]!) hot[own + maxInFlight] = inFlight
+      if (hot[other + ringCount]! > 0) this.answered(row ^ 1, frame)
+    }
+    if ((flags & flagSyn) !== 0) this.settleScale(row, frame)
+  }
+
+  /** What was counted for direction `row`. */
+  counts(row: number): DirectionCounts {
+    const own = row * hotWidth
+    const times = row * doubleWidth
+    const extra = row * rareDoubleWidth
+    const rare = this.rare.subarray(row * rareWidth, (row + 1) * rareWidth)
+    const samples = rare[roundTrips]!
+    const stamped = rare[stampedRoundTrips]!
+    const place = rare[bucketsPlace]!
+    return {
+      packets: this.hot[own + packets]!,
+      bytes: this.doubles[times + bytes]!,
+      payloadBytes: this.doubles[times + payloadBytes]!,
+      segments: this.hot[own + segments]!,
+      firstNs: this.rareDoubles[extra + firstNs]!,
+      lastNs: this.doubles[times + lastNs]!,
+      repeatedBytes: this.rareDoubles[extra + repeatedBytes]!,
+      maxInFlightBytes: this.hot[own + maxInFlight]!,
+      windowScale:
+        (this.hot[own + state]! & scaleKnown) === 0 ? undefined : this.hot[own + state]! >>> scaleShift,
+      handshakeNs: this.rareDoubles[extra + handshakeNs]! || undefined,
+      rare: namedCounters(rare),
+      roundTripNs:
+        samples === 0
+          ? undefined
+          : {
+              min: this.doubles[times + roundTripMinNs]!,
+              mean: this.doubles[times + roundTripSumNs]! / samples,
+              p50: this.buckets.percentileNs(place, 0.5) ?? 0,
+              p99: this.buckets.percentileNs(place, 0.99) ?? 0,
+            },
+      stampedRoundTripNs:
+        stamped === 0
+          ? undefined
+          : {
+              min: this.rareDoubles[extra + stampedMinNs]!,
+              mean: this.rareDoubles[extra + stampedSumNs]! / stamped,
+            },
+    }
+  }
+
+  private countFrame(row: number, frame: Frame): void {
+    const hot = row * hotWidth
+    const times = row * doubleWidth
+    if (this.hot[hot + packets] === 0) this.rareDoubles[row * rareDoubleWidth + firstNs] = frame.timeNs
+    this.hot[hot + packets] = this.hot[hot + packets]! + 1
+    this.doubles[times + bytes] = this.doubles[times + bytes]! + frame.wireLength
+    this.doubles[times + lastNs] = frame.timeNs
+  }
+
+  private hasEnded(row: number): boolean {
+    return this.rare[row * rareWidth + fins]! > 0 || this.rare[row * rareWidth + resets]! > 0
+  }
+
+  private note(row: number, counter: number): void {
+    const at = row * rareWidth + counter
+    this.rare[at] = this.rare[at]! + 1
+  }
+
+  /** Returns 1 if the segment takes a sequence number beside its payload's. */
+  private countEnds(row: number, flags: number, timeNs: number): number {
+    if ((flags & flagSyn) !== 0) this.note(row, syns)
+    if ((flags & (flagSyn | flagAck)) === flagSyn) {
+      for (const one of [row, row ^ 1]) {
+        this.hot[one * hotWidth + state] = this.hot[one * hotWidth + state]! | handshakeOpen
+        this.rareDoubles[one * rareDoubleWidth + synNs] = timeNs
+      }
+    }
+    if ((flags & flagFin) !== 0) this.note(row, fins)
+    if ((flags & flagRst) !== 0) this.note(row, resets)
+    return (flags & flagsOfEnds) !== 0 ? 1 : 0
+  }
+
+  private endHandshake(row: number, timeNs: number): void {
+    const other = (row ^ 1) * hotWidth + state
+    this.hot[other] = this.hot[other]! & ~handshakeOpen
+    const extra = row * rareDoubleWidth
+    if (this.rareDoubles[extra + handshakeNs] !== 0) return
+    const ns = timeNs - this.rareDoubles[extra + synNs]!
+    this.rareDoubles[extra + handshakeNs] = ns
+    this.rareDoubles[(row ^ 1) * rareDoubleWidth + handshakeNs] = ns
+  }
+
+  /** Notes the sequence number that a direction began with; returns the bit that says so. */
+  private begin(row: number, sequence: number): number {
+    this.rare[row * rareWidth + base] = sequence
+    return baseKnown
+  }
+
+  /** Windows, holes, keep-alives and duplicate acknowledgements. Returns the bits that say what this segment was. */
+  private judge(row: number, frame: Frame, expected: boolean): number {
+    const hot = this.hot
+    const own = row * hotWidth
+    const other = (row ^ 1) * hotWidth
+    const { flags, payloadLength: length, window } = frame
+    const plain = (flags & flagsOfConnection) === 0
+    if (length === 1 && expected && hot[other + lastWindow] === 0) {
+      this.note(row, zeroWindowProbes)
+      return wasZeroWindowProbe
+    }
+    if (window === 0 && plain) this.note(row, zeroWindows)
+    let bits = 0
+    if (!expected && (hot[own + state]! & known) !== 0) {
+      const ahead = (frame.sequence - hot[own + next]!) | 0
+      if (ahead > 0 && (flags & flagRst) === 0) this.note(row, lostSegments)
+      if (ahead === -1 && length <= 1 && plain) {
+        this.note(row, keepAlives)
+        bits = wasKeepAlive
+      }
+    }
+    if (length > 0) {
+      if (((frame.sequence + length) | 0) === hot[other + windowEdge]) this.checkWindow(row, frame)
+      return bits
+    }
+    // The same acknowledgement again, with nothing new in it, and no answer to a probe.
+    if (!expected || !plain || window === 0) return bits
+    if (frame.acknowledgement !== hot[own + lastAck] || window !== hot[own + lastWindow]) return bits
+    if ((hot[other + state]! & wasKeepAlive) !== 0) return bits
+    hot[own + dupAcksInRow] = hot[own + dupAcksInRow] === -1 ? 1 : hot[own + dupAcksInRow]! + 1
+    this.note(row, duplicateAcks)
+    return bits
+  }
+
+  /** Counts a segment that goes all the way to the edge of the other side's window. */
+  private checkWindow(row: number, frame: Frame): void {
+    const isScaled = (this.hot[(row ^ 1) * hotWidth + state]! & scaleKnown) !== 0
+    if (isScaled && (frame.flags & flagsOfConnection) === 0) this.note(row, windowFull)
+  }
+
+  /** An acknowledgement beyond the contiguous bytes that this capture showed of the other direction. */
+  private checkAcked(row: number, acknowledgement: number): void {
+    const hot = this.hot
+    const other = (row ^ 1) * hotWidth
+    if (((acknowledgement - hot[other + toBeAcked]!) | 0) <= 0) return
+    if (((hot[other + toBeAcked]! - hot[other + next]!) | 0) < 0) {
+      hot[other + toBeAcked] = hot[other + next]!
+      this.note(row, ackedUnseen)
+    } else {
+      if (hot[other + dupAcksInRow] === 0) this.note(row, ackedUnseen)
+      hot[other + dupAcksInRow] = -1
+    }
+  }
+
+  /** Sorts a segment with data, SYN or FIN that is not the next one: retransmission of which kind, or reordering. */
+  private judgeData(row: number, frame: Frame, expected: boolean): void {
+    const hot = this.hot
+    const own = row * hotWidth
+    const other = (row ^ 1) * hotWidth
+    const { sequence, payloadLength: length, timeNs } = frame
+    const acked = hot[other + lastAck]!
+    if (length > 0 && acked !== 0 && ((sequence + length - acked) | 0) <= 0) {
+      this.note(row, spuriousRetransmissions)
+      return
+    }
+    if (expected || (hot[own + state]! & known) === 0) return
+    const behind = (sequence - hot[own + next]!) | 0
+    if (behind >= 0 || (length > 1 && behind === -1)) return
+    const sinceAckNs = timeNs - this.doubles[(row ^ 1) * doubleWidth + lastAckNs]!
+    // -1 stands for duplicates that the capture does not show, and counts as enough of them.
+    const enough = hot[other + dupAcksInRow]! >= 2 || hot[other + dupAcksInRow] === -1
+    if (enough && acked === sequence && sinceAckNs < fastNs) {
+      this.note(row, fastRetransmissions)
+      return
+    }
+    const firstRoundTripNs = this.rareDoubles[row * rareDoubleWidth + handshakeNs]!
+    const limitNs = firstRoundTripNs === 0 ? reorderedNs : firstRoundTripNs
+    if (timeNs - this.doubles[row * doubleWidth + nextNs]! < limitNs) {
+      const ends = (frame.flags & flagsOfEnds) !== 0 ? 1 : 0
+      const fillsUp = ((sequence + length + ends) | 0) === hot[own + next]
+      if (!fillsUp) {
+        this.note(row, outOfOrder)
+        return
+      }
+    }
+    this.note(row, retransmissions)
+  }
+
+  /** Keeps account of the sequence space of a segment with payload. */
+  private remember(row: number, frame: Frame, after: number, expected: boolean): void {
+    const own = row * hotWidth
+    const { sequence, payloadLength: length } = frame
+    let set = this.seen.get(row)
+    if (set === undefined) {
+      const isFirst = this.hot[own + segments] === 1
+      if (isFirst) this.rare[row * rareWidth + seenFrom] = sequence
+      if (isFirst || expected) {
+        this.sent(own, after, frame)
+        return
+      }
+      set = new SequenceSet()
+      const from = this.rare[row * rareWidth + seenFrom]!
+      set.add(from, (this.hot[own + next]! - from) >>> 0)
+      this.seen.set(row, set)
+      this.hot[own + state] = this.hot[own + state]! | holes
+    }
+    this.repeated = set.add(sequence, length)
+    if (set.isWhole) this.forget(row, set)
+    if (this.repeated === 0) {
+      this.sent(own, after, frame)
+      return
+    }
+    this.note(row, repeatedSegments)
+    const at = row * rareDoubleWidth + repeatedBytes
+    this.rareDoubles[at] = this.rareDoubles[at]! + this.repeated
+    this.hot[own + recoverEnd] = this.hot[own + next]!
+    this.hot[own + state] = this.hot[own + state]! | recovering
+  }
+
+  /** All holes are filled: from here on the sequence space is again what lies between two numbers. */
+  private forget(row: number, set: SequenceSet): void {
+    this.seen.delete(row)
+    this.rare[row * rareWidth + seenFrom] = set.firstRaw
+    const at = row * hotWidth + state
+    this.hot[at] = this.hot[at]! & ~holes
+  }
+
+  /** A segment with new payload is in flight until `after` is acknowledged. `own` is where the row begins. */
+  private sent(own: number, after: number, frame: Frame): void {
+    const hot = this.hot
+    if (((after - hot[own + next]!) | 0) <= 0 && (hot[own + state]! & known) !== 0) return
+    const count = hot[own + ringCount]!
+    if (count === hot[own + ringSize]!) this.growRing(own)
+    const at = hot[own + ringPlace]! + 2 * ((hot[own + ringHead]! + count) & (hot[own + ringSize]! - 1))
+    const store = this.rings.store
+    store[at] = after
+    store[at + 1] = frame.timeNs
+    hot[own + ringCount] = count + 1
+  }
+
+  private growRing(own: number): void {
+    const hot = this.hot
+    const size = hot[own + ringSize]!
+    hot[own + ringPlace] = this.rings.grow(hot[own + ringPlace]!, size, hot[own + ringHead]!)
+    hot[own + ringSize] = this.rings.sizeAfter(size)
+    hot[own + ringHead] = 0
+  }
+
+  /**
+   * What `frame` acknowledges of direction `row` arrived: takes the round trip of the newest segment that
+   * covers. None after a retransmission until all that was in flight then is acknowledged (Karn's rule; and what
+   * waited behind a hole did not wait for the network).
+   */
+  private answered(row: number, frame: Frame): void {
+    const hot = this.hot
+    const acknowledgement = frame.acknowledgement
+    const own = row * hotWidth
+    const store = this.rings.store
+    const place = hot[own + ringPlace]!
+    const mask = hot[own + ringSize]! - 1
+    let head = hot[own + ringHead]!
+    let count = hot[own + ringCount]!
+    let sentNs = -1
+    let any = false
+    while (count > 0 && ((acknowledgement - store[place + 2 * head]!) | 0) >= 0) {
+      sentNs = store[place + 2 * head + 1]!
+      any = true
+      head = (head + 1) & mask
+      count--
+    }
+    if (!any) return
+    hot[own + ringHead] = head
+    hot[own + ringCount] = count
+    if ((hot[own + state]! & recovering) === 0) this.sample(row, frame.timeNs, sentNs)
+    else if (((acknowledgement - hot[own + recoverEnd]!) | 0) >= 0)
+      hot[own + state] = hot[own + state]! & ~recovering
+  }
+
+  private sample(row: number, timeNs: number, sentNs: number): void {
+    const times = row * doubleWidth
+    const doubles = this.doubles
+    const ns = timeNs - sentNs
+    this.roundTripNs = ns
+    doubles[times + roundTripSumNs] = doubles[times + roundTripSumNs]! + ns
+    if (ns < doubles[times + roundTripMinNs]!) doubles[times + roundTripMinNs] = ns
+    const rare = this.rare
+    const at = row * rareWidth
+    rare[at + roundTrips] = rare[at + roundTrips]! + 1
+    let place = rare[at + bucketsPlace]!
+    if (place === 0) {
+      place = this.buckets.allocate()
+      rare[at + bucketsPlace] = place
+    }
+    this.buckets.add(place, ns)
+  }
+
+  private readOptions(row: number, frame: Frame, at: number): void {
+    const { view } = frame
+    const end = Math.min(frame.payload, frame.end)
+    if (at + 12 <= end && view.getInt32(at) === paddedStamps) {
+      this.readStamps(row, frame, at + 4)
+      if (at + 12 < end) this.readOptionList(row, frame, at + 12, end)
+    } else {
+      this.readOptionList(row, frame, at, end)
+    }
+  }
+
+  private readOptionList(row: number, frame: Frame, from: number, end: number): void {
+    const { view } = frame
+    for (let at = from; at < end; ) {
+      const kind = view.getUint8(at)
+      if (kind === 0) return
+      if (kind === 1) {
+        at++
+        continue
+      }
+      const length = at + 1 < end ? view.getUint8(at + 1) : 0
+      if (length < 2 || at + length > end) return
+      this.readOption(row, frame, kind, length, at)
+      at += length
+    }
+  }
+
+  private readOption(row: number, frame: Frame, kind: number, length: number, at: number): void {
+    const { view } = frame
+    const rare = row * rareWidth
+    const isSyn = (frame.flags & flagSyn) !== 0
+    if (kind === 2 && length === 4) this.rare[rare + maxSegmentSize] = view.getUint16(at + 2)
+    else if (kind === 3 && length === 3 && isSyn) this.setScale(row, Math.min(14, view.getUint8(at + 2)))
+    else if (kind === 5) this.rare[rare + sackBlocks] = this.rare[rare + sackBlocks]! + ((length - 2) >> 3)
+    else if (kind === 8 && length === 10) {
+      this.readStamps(row, frame, at + 2)
+    }
+  }
+
+  private setScale(row: number, shift: number): void {
+    const at = row * hotWidth + state
+    this.hot[at] = (this.hot[at]! & ((1 << scaleShift) - 1)) | scaleKnown | (shift << scaleShift)
+  }
+
+  /** A SYN without the option on either side means that neither scales (RFC 7323 section 2.2). */
+  private settleScale(row: number, frame: Frame): void {
+    if (frame.transport + 20 < frame.payload) this.readOptions(row, frame, frame.transport + 20)
+    if ((this.hot[row * hotWidth + state]! & scaleKnown) !== 0) return
+    this.setScale(row, 0)
+    this.setScale(row ^ 1, 0)
+  }
+
+  /** One measurement at a time: a value when it first appears, and its first echo. */
+  private readStamps(row: number, frame: Frame, at: number): void {
+    const hot = this.hot
+    const own = row * hotWidth
+    const other = own ^ hotWidth
+    const value = frame.view.getInt32(at)
+    const echo = frame.view.getInt32(at + 4)
+    if ((hot[other + state]! & stampPending) !== 0 && ((echo - hot[other + stamp]!) | 0) >= 0) {
+      hot[other + state] = hot[other + state]! & ~stampPending
+      this.stampAnswered(row ^ 1, frame.timeNs)
+    }
+    if ((hot[own + state]! & stampPending) === 0 && value !== hot[own + stamp]) {
+      hot[own + state] = hot[own + state]! | stampPending
+      hot[own + stamp] = value
+      this.doubles[row * doubleWidth + stampNs] = frame.timeNs
+    }
+  }
+
+  private stampAnswered(row: number, timeNs: number): void {
+    const ns = timeNs - this.doubles[row * doubleWidth + stampNs]!
+    const extra = row * rareDoubleWidth
+    this.note(row, stampedRoundTrips)
+    this.rareDoubles[extra + stampedSumNs] = this.rareDoubles[extra + stampedSumNs]! + ns
+    if (ns < this.rareDoubles[extra + stampedMinNs]!) this.rareDoubles[extra + stampedMinNs] = ns
+  }
+
+  private grow(): void {
+    this.hot = twice(this.hot, new Int32Array(2 * this.hot.length))
+    this.doubles = twice(this.doubles, new Float64Array(2 * this.doubles.length))
+    this.rare = twice(this.rare, new Int32Array(2 * this.rare.length))
+    this.rareDoubles = twice(this.rareDoubles, new Float64Array(2 * this.rareDoubles.length))
+  }
+}
+
+function twice<T extends Int32Array | Float64Array>(old: T, larger: T): T {
+  larger.set(old)
+  return larger
+}
+
+function namedCounters(values: Int32Array): Record<RareCounter, number> {
+  const named: Partial<Record<RareCounter, number>> = {}
+  for (const [i, name] of rareCounters.entries()) named[name] = values[i] ?? 0
+  return named as Record<RareCounter, number>
+}

@@ -1,0 +1,25 @@
+/** tshark as an oracle: fields of every frame of a capture. */
+
+import { execFileSync, spawnSync } from 'node:child_process'
+
+/** The reason to skip a test that needs tshark, or false. */
+export const withoutTshark: string | false =
+  spawnSync('tshark', ['--version'], { stdio: 'ignore' }).status === 0 ? false : 'tshark is not installed'
+
+/** One row per frame, one text per field; several values of a field are separated by commas. */
+export function tsharkFields(
+  file: string,
+  fields: readonly string[],
+  options: readonly string[] = [],
+): string[][] {
+  const argv = ['-r', file, ...options, '-T', 'fields', ...fields.flatMap((field) => ['-e', field])]
+  const text = execFileSync('tshark', argv, {
+    encoding: 'utf8',
+    maxBuffer: 512 * 1024 * 1024,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => line.split('\t'))
+}
