@@ -1,9 +1,8 @@
 /** Counts frames and bytes per PCP and DSCP of whole Ethernet frames. */
 
-import { absent, decode, Frame } from './decode.js'
-import { CaptureRecord } from './record-scanner.js'
+import { decode, linkEthernet } from './decode.js'
+import { absent, Frame } from './frame.js'
 
-const ethernet = 1
 const pcps = 8
 const dscps = 64
 
@@ -20,26 +19,26 @@ export interface ClassCount {
 
 export class ClassCounter {
   frames = 0
-  private readonly record = new CaptureRecord()
   private readonly frame = new Frame()
   /** One row per PCP and one for untagged, one column per DSCP and one for what is not IP. */
   private readonly counts = new Float64Array((pcps + 1) * (dscps + 1))
   private readonly bytes = new Float64Array((pcps + 1) * (dscps + 1))
 
   constructor() {
-    this.record.linkType = ethernet
+    this.frame.linkType = linkEthernet
   }
 
   /** Counts the frame in the first `length` bytes. */
   add(bytes: Uint8Array, length: number): void {
-    const { record, frame } = this
-    if (record.bytes !== bytes) {
-      record.bytes = bytes
-      record.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    const { frame } = this
+    if (frame.bytes !== bytes) {
+      frame.bytes = bytes
+      frame.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     }
-    record.capLength = length
-    record.wireLength = length
-    decode(record, frame)
+    frame.end = length
+    frame.capLength = length
+    frame.wireLength = length
+    decode(frame)
     const row = frame.pcp === absent ? pcps : frame.pcp
     const column = frame.dscp === absent ? dscps : frame.dscp
     const at = row * (dscps + 1) + column
