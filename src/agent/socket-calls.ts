@@ -22,6 +22,7 @@ export const option = {
   maxPacingRate: 47,
   memoryInfo: 55,
   tos: 1,
+  receiveTos: 13,
   noDelay: 1,
   maxSegment: 2,
   info: 11,

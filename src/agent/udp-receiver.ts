@@ -3,15 +3,19 @@
  * and an event per datagram, which costs a measured host more CPU than the cross-traffic itself.
  */
 
+import { assert } from '../support/assert.js'
 import type { PagewireError } from '../support/errors.js'
 import { lastError, libc, pointerTo, systemFailure, type Watch, watch } from './libc.js'
 import {
   bind,
   boundPort,
   type Endpoint,
+  level,
   openSocket,
+  option,
   placeOf,
   setBufferBytes,
+  setInteger,
   socketDrops,
 } from './socket-calls.js'
 
@@ -22,11 +26,15 @@ const batchesPerWake = 16
 const reportWholeLength = 0x20
 const tryAgain = 11
 
-/** `struct mmsghdr`, `struct iovec` and `struct sockaddr_in` on 64-bit Linux. */
+/** `struct mmsghdr`, `struct iovec`, `struct sockaddr_in` and one `struct cmsghdr` with its data on 64-bit Linux. */
 const messageBytes = 64
 const vectorBytes = 16
 const addressBytes = 16
+const controlBytes = 24
+const controlLengthOffset = 40
 const lengthOffset = 56
+const controlTypeOffset = 12
+const controlDataOffset = 16
 
 /** What one system call brought. Valid during the callback only. */
 export interface DatagramBatch {
@@ -36,6 +44,8 @@ export interface DatagramBatch {
   /** Bytes of UDP payload. */
   lengthOf(i: number): number
   sourceOf(i: number): Endpoint
+  /** The DSCP that the datagram arrived with. */
+  dscpOf(i: number): number
 }
 
 export interface UdpReceiverOptions extends Endpoint {
@@ -58,6 +68,7 @@ export function openUdpReceiver(options: UdpReceiverOptions): UdpReceiver {
   const fd = openSocket('datagram')
   try {
     setBufferBytes(fd, 'receive', options.receiveBufferBytes)
+    setInteger(fd, level.ip, option.receiveTos, 1, 'IP_RECVTOS')
     bind(fd, options)
     return new Receiver(fd, boundPort(fd), options)
   } catch (error) {
@@ -74,6 +85,7 @@ class Receiver implements UdpReceiver, DatagramBatch {
   private readonly addresses = Buffer.alloc(batchSize * addressBytes)
   private readonly vectors = Buffer.alloc(batchSize * vectorBytes)
   private readonly messages = Buffer.alloc(batchSize * messageBytes)
+  private readonly controls = Buffer.alloc(batchSize * controlBytes)
   private readonly watching: Watch
   private open = true
 
@@ -107,6 +119,13 @@ class Receiver implements UdpReceiver, DatagramBatch {
     }
   }
 
+  dscpOf(i: number): number {
+    const at = i * controlBytes
+    const isTos = this.controls.readInt32LE(at + controlTypeOffset) === option.tos
+    assert(isTos, 'the only control message asked for is IP_TOS')
+    return this.controls.readUInt8(at + controlDataOffset) >> 2
+  }
+
   drops(): number {
     return this.open ? socketDrops(this.fd) : 0
   }
@@ -120,6 +139,7 @@ class Receiver implements UdpReceiver, DatagramBatch {
 
   private drain(): void {
     for (let i = 0; i < batchesPerWake && this.open; i++) {
+      this.allowControls()
       this.count = libc().recvmmsg(this.fd, this.messages, batchSize, reportWholeLength, null)
       if (this.count < 0) {
         this.readFailed(lastError())
@@ -127,6 +147,13 @@ class Receiver implements UdpReceiver, DatagramBatch {
       }
       this.options.onBatch(this)
       if (this.count < batchSize) return
+    }
+  }
+
+  /** The kernel writes how much it used over how much there is. */
+  private allowControls(): void {
+    for (let i = 0; i < batchSize; i++) {
+      this.messages.writeUInt32LE(controlBytes, i * messageBytes + controlLengthOffset)
     }
   }
 
@@ -147,6 +174,7 @@ class Receiver implements UdpReceiver, DatagramBatch {
       this.messages.writeUInt32LE(addressBytes, message + 8)
       this.messages.writeBigUInt64LE(pointerTo(this.vectors) + BigInt(vector), message + 16)
       this.messages.writeBigUInt64LE(1n, message + 24)
+      this.messages.writeBigUInt64LE(pointerTo(this.controls) + BigInt(i * controlBytes), message + 32)
     }
   }
 }

@@ -57,6 +57,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./lab.js')).labCommand,
   },
   {
+    path: 'probe',
+    summary: 'round-trip time, jitter and loss per class',
+    group: 'By hand',
+    load: async () => (await import('./probe.js')).probeCommand,
+  },
+  {
     path: 'monitor',
     summary: 'live throughput per class on an interface',
     group: 'By hand',
@@ -79,5 +85,11 @@ export const commands: readonly CommandEntry[] = [
     summary: "one host's side of the cross-traffic",
     group: 'By hand',
     load: async () => (await import('./agent-traffic.js')).trafficAgentCommand,
+  },
+  {
+    path: 'agent reflector',
+    summary: 'the far end of probe',
+    group: 'By hand',
+    load: async () => (await import('./agent-reflector.js')).reflectorCommand,
   },
 ]
