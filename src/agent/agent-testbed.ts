@@ -60,6 +60,7 @@ export class AgentTestbed implements Testbed {
       request.lanes.map((lane) =>
         this.#link.lane(lane.via).feed({
           order: new PageOrder(lane),
+          ...(lane.encoding === undefined ? {} : { encoding: lane.encoding }),
           rateLimitBps: lane.rateLimitBps,
           feedUntilNs: request.feedUntilNs,
           giveUpAtNs: request.giveUpAtNs,

@@ -1,8 +1,8 @@
 /** The guest's memory as the destination holds it: which version of each page has arrived, and that its bytes were right. */
 
 import type { PageContent } from '../memory/content.js'
+import { decodePage, Encoding } from '../memory/encoding.js'
 import { failure, type PagewireError } from '../support/errors.js'
-import { Encoding } from '../wire/frame.js'
 import { protocolError } from '../wire/frame-reader.js'
 import { pageHash, type Session } from './session.js'
 
@@ -84,14 +84,15 @@ export class DestinationMemory {
     at: number,
     length: number,
   ): boolean {
-    switch (encoding) {
-      case Encoding.raw:
-        return length === this.#content.pageBytes && this.#content.matches(page, version, bytes, at)
-      case Encoding.zero:
-        return length === 0 && this.#content.isZero(page, version)
-      default:
-        throw protocolError(`page ${page} has encoding ${encoding}, which this agent does not know`)
+    if (encoding === Encoding.raw) {
+      return length === this.#content.pageBytes && this.#content.matches(page, version, bytes, at)
     }
+    const decoded = decodePage(encoding, bytes, at, length, this.#scratch, (target) => {
+      if (this.#present[page] === 0) return false
+      this.#content.write(page, this.#versions[page]!, target, 0)
+      return true
+    })
+    return decoded && this.#content.matches(page, version, this.#scratch, 0)
   }
 
   #agrees(page: number, version: number, hash: number): boolean {

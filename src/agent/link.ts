@@ -5,6 +5,7 @@
 
 import type { Socket } from 'node:net'
 import type { PageContent } from '../memory/content.js'
+import { Encoders } from '../memory/encoding.js'
 import type { GuestMemory } from '../memory/guest-memory.js'
 import type { LaneName } from '../migration/strategy.js'
 import type { HandoverResult } from '../migration/testbed.js'
@@ -57,6 +58,7 @@ export class Link {
   readonly #session: Session
   readonly #content: PageContent
   readonly #memory: GuestMemory
+  readonly #encoders: Encoders
   readonly #lanes = new Map<string, SourceLane>()
   readonly #sockets = new Map<string, Socket>()
   readonly #replies = new Map<
@@ -71,6 +73,7 @@ export class Link {
     this.#session = session
     this.#content = content
     this.#memory = memory
+    this.#encoders = new Encoders(content, memory.totalPages)
   }
 
   /** Opens every lane, agrees on the session. Fails when the destination cannot be reached or refuses. */
@@ -244,6 +247,7 @@ export class Link {
       socket,
       this.#content,
       this.#memory,
+      this.#encoders,
       this.#options.hooks,
       (error) => this.#fail(connectionLost(endpoint.name, error)),
     )

@@ -1,7 +1,7 @@
 /** What both agents agree on before the first page: the session description, the device state, the hash of a page. */
 
 import { crc32 } from 'node:zlib'
-import type { ContentSpec, PageContent } from '../memory/content.js'
+import { type ContentSpec, type PageContent, type Recipe, recipes } from '../memory/content.js'
 import { assert } from '../support/assert.js'
 import { random } from '../support/random.js'
 import { protocolError } from '../wire/frame-reader.js'
@@ -66,9 +66,29 @@ function whole(fields: Readonly<Record<string, unknown>>, name: string, min: num
 }
 
 function contentSpec(value: unknown): ContentSpec {
-  const kind = typeof value === 'object' && value !== null && 'kind' in value ? value.kind : undefined
-  if (kind === 'zero' || kind === 'random') return { kind }
+  const fields = typeof value === 'object' && value !== null ? value : {}
+  const kind = 'kind' in fields ? fields.kind : undefined
+  if (kind === 'mix' && 'shares' in fields) return { kind, shares: contentShares(fields.shares) }
+  const recipe = recipes.find((one) => one === kind)
+  if (recipe !== undefined) return { kind: recipe }
   throw protocolError(`session.content ${JSON.stringify(value)} is not known to this agent`)
+}
+
+function contentShares(value: unknown): Partial<Record<Recipe, number>> {
+  const given = new Map<string, unknown>(
+    typeof value === 'object' && value !== null ? Object.entries(value) : [],
+  )
+  const shares: Partial<Record<Recipe, number>> = {}
+  for (const recipe of recipes) {
+    const share = given.get(recipe) ?? 0
+    if (typeof share !== 'number' || !(share >= 0) || !Number.isFinite(share)) {
+      throw protocolError(`session.content.shares.${recipe} is ${JSON.stringify(share)}, not a weight`)
+    }
+    shares[recipe] = share
+  }
+  if (!recipes.some((recipe) => (shares[recipe] ?? 0) > 0))
+    throw protocolError('session.content is a mix of nothing')
+  return shares
 }
 
 function laneNames(value: unknown): readonly string[] {

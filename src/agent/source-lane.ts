@@ -5,11 +5,12 @@
 
 import type { Socket } from 'node:net'
 import type { PageContent } from '../memory/content.js'
+import { type Encoders, Encoding, type EncodingSpec, type PageEncoder } from '../memory/encoding.js'
 import type { GuestMemory } from '../memory/guest-memory.js'
 import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
 import type { PageOrder } from '../migration/page-order.js'
 import { assert } from '../support/assert.js'
-import { Encoding, FrameType, frame, headerBytes, writeHeader } from '../wire/frame.js'
+import { FrameType, frame, headerBytes, writeHeader } from '../wire/frame.js'
 import { protocolError } from '../wire/frame-reader.js'
 import { monotonicNs } from './clock.js'
 
@@ -22,6 +23,8 @@ const writesInFlight = 2
 
 export interface Feed {
   readonly order: PageOrder
+  /** Raw when absent. */
+  readonly encoding?: EncodingSpec
   readonly rateLimitBps: number | undefined
   readonly feedUntilNs: number
   readonly giveUpAtNs: number
@@ -51,6 +54,7 @@ export class SourceLane {
   readonly #socket: Socket
   readonly #content: PageContent
   readonly #memory: GuestMemory
+  readonly #encoders: Encoders
   readonly #broken: (error: Error) => void
   readonly #buffers: Buffer[]
   readonly #writes: Promise<void>[]
@@ -73,6 +77,7 @@ export class SourceLane {
     socket: Socket,
     content: PageContent,
     memory: GuestMemory,
+    encoders: Encoders,
     hooks: LaneHooks,
     broken: (error: Error) => void,
   ) {
@@ -81,6 +86,7 @@ export class SourceLane {
     this.#socket = socket
     this.#content = content
     this.#memory = memory
+    this.#encoders = encoders
     this.#flipPage = hooks.flipByteOfPage
     const bytes = pagesPerWrite * (headerBytes + content.pageBytes)
     this.#buffers = Array.from({ length: writesInFlight }, () => Buffer.allocUnsafe(bytes))
@@ -167,6 +173,7 @@ export class SourceLane {
 
   /** Returns how many pages of the batch were written before it was time to stop. */
   async #writeBatch(batch: Uint32Array, feed: Feed, startNs: number, totals: Totals): Promise<number> {
+    const encoder = feed.encoding === undefined ? undefined : this.#encoders.for(feed.encoding)
     for (let from = 0; from < batch.length; from += pagesPerWrite) {
       const slot = this.#turn++ % writesInFlight
       await this.#writes[slot]
@@ -175,7 +182,7 @@ export class SourceLane {
       feed.advanceGuest()
       const pages = batch.subarray(from, from + pagesPerWrite)
       const buffer = this.#buffers[slot]!
-      const bytes = this.#frame(pages, buffer, totals)
+      const bytes = this.#frame(pages, buffer, encoder, totals)
       this.#pagesWritten += pages.length
       totals.messageBytes += bytes
       this.#writes[slot] = this.#write(buffer.subarray(0, bytes))
@@ -184,7 +191,7 @@ export class SourceLane {
     return batch.length
   }
 
-  #frame(pages: Uint32Array, buffer: Buffer, totals: Totals): number {
+  #frame(pages: Uint32Array, buffer: Buffer, encoder: PageEncoder | undefined, totals: Totals): number {
     const content = this.#content
     const versions = this.#memory.versions
     const pageBytes = content.pageBytes
@@ -192,12 +199,16 @@ export class SourceLane {
     for (let i = 0; i < pages.length; i++) {
       const page = pages[i]!
       const version = versions[page]!
-      writeHeader(buffer, at, FrameType.page, Encoding.raw, pageBytes, page, version)
-      content.write(page, version, buffer, at + headerBytes)
-      if (page === this.#flipPage) this.#flip(buffer, at + headerBytes)
-      at += headerBytes + pageBytes
+      let length = pageBytes
+      if (encoder === undefined) content.write(page, version, buffer, at + headerBytes)
+      else length = encoder.encode(page, version, buffer, at + headerBytes)
+      const code = encoder === undefined ? Encoding.raw : encoder.code
+      writeHeader(buffer, at, FrameType.page, code, length, page, version)
+      if (page === this.#flipPage && code === Encoding.raw) this.#flip(buffer, at + headerBytes)
+      if (code === Encoding.zero) totals.zeroPages++
+      totals.payloadBytes += length
+      at += headerBytes + length
     }
-    totals.payloadBytes += pages.length * pageBytes
     return at
   }
 

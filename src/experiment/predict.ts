@@ -15,6 +15,7 @@ const labDelayNs = 50_000
 export function modelSpec(scenario: Scenario): ModelSpec {
   return {
     guest: guestSpec(scenario),
+    content: scenario.guest.content,
     deviceBytes: scenario.guest.deviceStateBytes,
     link: modelLink(scenario),
     lanes: {

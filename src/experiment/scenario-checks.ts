@@ -51,7 +51,7 @@ function* guestProblems({ guest }: Scenario): Iterable<Problem> {
 }
 
 function* workloadProblems(
-  { guest: { workload } }: ScenarioDocument,
+  { guest: { workload, content } }: ScenarioDocument,
   { guest }: Scenario,
 ): Iterable<Problem> {
   const { kind } = workload
@@ -62,6 +62,9 @@ function* workloadProblems(
     if (workload[key] === undefined) continue
     if (kind === 'idle')
       yield problem(`guest.workload.${key}`, 'an idle guest writes nothing: leave this out')
+  }
+  if ((content.kind === 'mix') !== (content.shares !== undefined)) {
+    yield problem('guest.content', 'kind mix and shares belong together')
   }
   if (guest.workload.periodNs === 0) yield problem('guest.workload.period', 'it must be more than 0')
   if (guest.workload.workingSetPages > guest.totalPages) {

@@ -6,7 +6,7 @@
  * `planned` and add it to `ScenarioDocument`; nothing else decides what a scenario may ask for.
  */
 
-import type { ContentKind } from '../memory/content.js'
+import type { ContentKind, Recipe } from '../memory/content.js'
 import type { LaneName } from '../migration/strategy.js'
 import type { WorkloadKind } from '../workload/workload.js'
 
@@ -127,13 +127,11 @@ const workload = section('what the guest writes while it is being migrated', {
 const content = section('what the pages hold', {
   kind: {
     enum: ['zero', 'regular', 'pointer', 'random', 'sparse-update', 'mix'],
-    planned: ['regular', 'pointer', 'sparse-update', 'mix'],
     default: 'random',
     title: 'recipe of the page bytes',
   },
   shares: {
     type: 'object',
-    planned: true,
     minProperties: 1,
     additionalProperties: false,
     properties: Object.fromEntries(
@@ -317,7 +315,10 @@ export interface ScenarioDocument {
       readonly hot_share?: string
       readonly period?: string
     }
-    readonly content: { readonly kind: ContentKind }
+    readonly content: {
+      readonly kind: ContentKind
+      readonly shares?: Readonly<Partial<Record<Recipe, number>>>
+    }
   }
   readonly migration: {
     readonly strategy: string

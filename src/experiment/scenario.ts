@@ -10,7 +10,7 @@ import {
   trafficClass,
   withOverrides,
 } from '../marking/traffic-class.js'
-import type { ContentKind } from '../memory/content.js'
+import type { ContentSpec } from '../memory/content.js'
 import type { LaneName } from '../migration/strategy.js'
 import { PagewireError, usageError } from '../support/errors.js'
 import {
@@ -59,7 +59,7 @@ export interface Guest {
   readonly totalPages: number
   readonly deviceStateBytes: number
   readonly workload: Workload
-  readonly content: { readonly kind: ContentKind }
+  readonly content: ContentSpec
 }
 
 export interface Workload {

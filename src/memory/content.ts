@@ -1,15 +1,18 @@
 /**
  * What is in a page: a recipe that makes the bytes of (page, version) from the run's seed, the same at the source
- * and at the destination. Sending copies the bytes out, receiving compares them in place; neither allocates.
+ * and at the destination. Sending copies the bytes out, receiving compares them; neither allocates.
  */
 
 import { assert, unreachable } from '../support/assert.js'
-import { random } from '../support/random.js'
+import { mix32, random } from '../support/random.js'
 
-export type ContentKind = 'zero' | 'random'
+export type ContentKind = 'zero' | 'regular' | 'pointer' | 'random' | 'sparse-update' | 'mix'
+export type Recipe = Exclude<ContentKind, 'mix'>
 
 export interface ContentSpec {
   readonly kind: ContentKind
+  /** With `mix`: weight of each recipe; pages are dealt out by their number. */
+  readonly shares?: Readonly<Partial<Record<Recipe, number>>>
 }
 
 export interface PageContent {
@@ -22,14 +25,29 @@ export interface PageContent {
   isZero(page: number, version: number): boolean
 }
 
+export const recipes: readonly Recipe[] = ['zero', 'regular', 'pointer', 'random', 'sparse-update']
+
 export function pageContent(spec: ContentSpec, pageBytes: number, seed: number): PageContent {
-  switch (spec.kind) {
+  assert(pageBytes >= 64 && pageBytes % 8 === 0, 'a page has room for its recipe')
+  return spec.kind === 'mix'
+    ? mixedContent(spec.shares ?? {}, pageBytes, seed)
+    : recipeContent(spec.kind, pageBytes, seed)
+}
+
+function recipeContent(recipe: Recipe, pageBytes: number, seed: number): PageContent {
+  switch (recipe) {
     case 'zero':
       return zeroContent(pageBytes)
     case 'random':
       return randomContent(pageBytes, seed)
+    case 'regular':
+      return composed(pageBytes, regularWriter(pageBytes, seed))
+    case 'pointer':
+      return composed(pageBytes, pointerWriter(pageBytes, seed))
+    case 'sparse-update':
+      return composed(pageBytes, sparseUpdateWriter(pageBytes, seed))
     default:
-      return unreachable(spec.kind)
+      return unreachable(recipe)
   }
 }
 
@@ -45,7 +63,8 @@ function zeroContent(pageBytes: number): PageContent {
   }
 }
 
-const poolBytes = 2 ** 18
+const poolBytes = 2 ** 21
+const sliceStep = 8
 const stampBytes = 8
 
 /**
@@ -54,36 +73,129 @@ const stampBytes = 8
  * rewritten page differ from its old version in all bytes.
  */
 function randomContent(pageBytes: number, seed: number): PageContent {
-  assert(pageBytes >= 2 * stampBytes, 'a page has room for its stamp')
   const pool = randomPool(seed, poolBytes + pageBytes)
+  const slices = poolBytes / sliceStep
   const offsetOf = (page: number, version: number): number =>
-    ((Math.imul(page, 0x9e3779b1) + Math.imul(version, 0x85ebca77)) >>> 0) % poolBytes
+    ((Math.imul(page, 0x9e3779b1) + Math.imul(version, 0x85ebca77)) >>> 0) % slices
 
   return {
     pageBytes,
     write: (page, version, target, at) => {
-      const from = offsetOf(page, version)
+      const from = offsetOf(page, version) * sliceStep
       pool.copy(target, at + stampBytes, from, from + pageBytes - stampBytes)
-      writeStamp(target, at, page, version)
+      writeUint32(target, at, page)
+      writeUint32(target, at + 4, version)
     },
     matches: (page, version, bytes, at) => {
       if (readUint32(bytes, at) !== page || readUint32(bytes, at + 4) !== version) return false
-      const from = offsetOf(page, version)
+      const from = offsetOf(page, version) * sliceStep
       return pool.compare(bytes, at + stampBytes, at + pageBytes, from, from + pageBytes - stampBytes) === 0
     },
     isZero: () => false,
   }
 }
 
-function randomPool(seed: number, bytes: number): Buffer {
-  const numbers = random(seed, 0x706f6f6c)
-  const words = Uint32Array.from({ length: Math.ceil(bytes / 4) }, () => numbers.uint32())
-  return Buffer.from(words.buffer)
+type Writer = (page: number, version: number, target: Uint8Array, at: number) => void
+
+/** Content of which only the writer is given: it is compared with a page written beside it. */
+function composed(pageBytes: number, write: Writer): PageContent {
+  const expected = Buffer.alloc(pageBytes)
+  return {
+    pageBytes,
+    write,
+    matches: (page, version, bytes, at) => {
+      write(page, version, expected, 0)
+      return expected.compare(bytes, at, at + pageBytes) === 0
+    },
+    isZero: () => false,
+  }
 }
 
-function writeStamp(target: Uint8Array, at: number, page: number, version: number): void {
-  writeUint32(target, at, page)
-  writeUint32(target, at + 4, version)
+/** Distinct words of a regular page. */
+const regularWords = 4
+
+/** A few distinct 32-bit words over and over: arrays of equal values, cleared structures. */
+function regularWriter(pageBytes: number, seed: number): Writer {
+  return (page, version, target, at) => {
+    for (let word = 0; word < regularWords; word++) {
+      writeUint32(target, at + 4 * word, hash(seed, page, version, word))
+    }
+    for (let filled = 4 * regularWords; filled < pageBytes; filled *= 2) {
+      target.copyWithin(at + filled, at, at + Math.min(filled, pageBytes - filled))
+    }
+  }
+}
+
+/** Low bits in which the words of a pointer page differ. */
+const pointerLowMask = 0x3ff
+
+/** Words that share their upper 22 bits, as pointers into one region do. */
+function pointerWriter(pageBytes: number, seed: number): Writer {
+  const pool = randomPool(seed, poolBytes + pageBytes)
+  const words = new Uint32Array(pool.buffer, pool.byteOffset, Math.floor(pool.length / 4))
+  return (page, version, target, at) => {
+    const base = hash(seed, page, version, 0) & ~pointerLowMask
+    const from = hash(seed, page, version, 1) % (poolBytes / 4)
+    for (let i = 0; i < pageBytes / 4; i++) {
+      writeUint32(target, at + 4 * i, base | (words[from + i]! & pointerLowMask))
+    }
+  }
+}
+
+/** Words of a page that writes change, each in turn. */
+const sparseSlots = 8
+
+/** A page of which each write changes one word only: counters, heads of lists. */
+function sparseUpdateWriter(pageBytes: number, seed: number): Writer {
+  const pool = randomPool(seed, poolBytes + pageBytes)
+  const slotStep = Math.floor(pageBytes / sparseSlots)
+  return (page, version, target, at) => {
+    const from = (hash(seed, page, 0, 0) % (poolBytes / sliceStep)) * sliceStep
+    pool.copy(target, at, from, from + pageBytes)
+    writeUint32(target, at + 4, page)
+    for (let slot = 0; slot < Math.min(sparseSlots, version); slot++) {
+      // The newest of the versions that changed this slot.
+      const latest = version - ((version - slot - 1) % sparseSlots)
+      if (latest > 0) writeUint32(target, at + slot * slotStep + 8, hash(seed, page, latest, 2))
+    }
+  }
+}
+
+/** Each page keeps one recipe; page numbers are dealt out by weight. */
+function mixedContent(
+  shares: Readonly<Partial<Record<Recipe, number>>>,
+  pageBytes: number,
+  seed: number,
+): PageContent {
+  const given = recipes.filter((recipe) => (shares[recipe] ?? 0) > 0)
+  assert(given.length > 0, 'a mix has a recipe')
+  const contents = given.map((recipe) => recipeContent(recipe, pageBytes, seed))
+  const weights = given.map((recipe) => shares[recipe] ?? 0)
+  const all = weights.reduce((sum, weight) => sum + weight, 0)
+  const limits = weights.map((_, i) => weights.slice(0, i + 1).reduce((sum, weight) => sum + weight, 0) / all)
+  const contentOf = (page: number): PageContent => {
+    const place = hash(seed, page, 0, 3) / 2 ** 32
+    let at = 0
+    while (at < contents.length - 1 && place >= limits[at]!) at++
+    return contents[at]!
+  }
+  return {
+    pageBytes,
+    write: (page, version, target, at) => contentOf(page).write(page, version, target, at),
+    matches: (page, version, bytes, at) => contentOf(page).matches(page, version, bytes, at),
+    isZero: (page, version) => contentOf(page).isZero(page, version),
+  }
+}
+
+function hash(seed: number, page: number, version: number, purpose: number): number {
+  return mix32(mix32(mix32(mix32(seed) ^ page) ^ version) ^ purpose)
+}
+
+function randomPool(seed: number, bytes: number): Buffer {
+  const numbers = random(seed, 0x706f6f6c)
+  const words = new Uint32Array(Math.ceil(bytes / 4))
+  for (let i = 0; i < words.length; i++) words[i] = numbers.uint32()
+  return Buffer.from(words.buffer)
 }
 
 function writeUint32(target: Uint8Array, at: number, value: number): void {

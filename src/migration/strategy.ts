@@ -1,6 +1,7 @@
 /** The contract between a strategy and the engine: types only, no I/O, no clock, no randomness. */
 
 import type { Accesses } from '../memory/access-log.js'
+import type { EncodingSpec } from '../memory/encoding.js'
 import type { ReadonlyPageSet } from '../memory/page-set.js'
 
 /**
@@ -16,6 +17,8 @@ export interface Lane {
   readonly via: LaneName
   /** A set goes round from this page: ascending to the end, then from page 0; 0 when absent. */
   readonly from?: number
+  /** How pages become payloads; raw when absent. */
+  readonly encoding?: EncodingSpec
   /** Upper bound of the sending rate in payload bits per second; none when absent. */
   readonly rateLimitBps?: number
 }

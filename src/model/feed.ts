@@ -38,6 +38,12 @@ export class Feed {
       this.count = keep(this.batch, taken)
     } while (this.count === 0 && !this.exhausted)
   }
+
+  /** The next pages of the batch were sent. */
+  took(pages: number): void {
+    this.at += pages
+    this.sentPages += pages
+  }
 }
 
 /** The lane that sends next: of those that may, the first in the order of service, then who sent least. */

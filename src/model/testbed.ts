@@ -4,18 +4,24 @@
  */
 
 import type { Accesses } from '../memory/access-log.js'
+import { type ContentSpec, pageContent } from '../memory/content.js'
+import { Encoders } from '../memory/encoding.js'
 import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
 import type { Lane, LaneName } from '../migration/strategy.js'
 import type { CopyRequest, CopyResult, HandoverResult, Testbed } from '../migration/testbed.js'
 import { assert } from '../support/assert.js'
 import { Guest, type GuestSpec } from '../workload/guest.js'
 import { VirtualClock } from './clock.js'
-import { Feed, nextTurn, pagesPerPeek } from './feed.js'
+import { Destination } from './destination.js'
+import { Feed, pagesPerPeek } from './feed.js'
 import { type LinkSpec, rank, wireBits } from './link.js'
+import { Sender } from './sender.js'
 import { Wire } from './wire.js'
 
 export interface ModelSpec {
   readonly guest: GuestSpec
+  /** Needed where lanes are encoded; random pages when absent. */
+  readonly content?: ContentSpec
   readonly deviceBytes: number
   readonly link: LinkSpec
   /** 802.1Q priority of each lane. */
@@ -23,11 +29,6 @@ export interface ModelSpec {
   /** Pages between two looks at the dirty log; Xen's 1024 when absent. Scaled guests need it scaled. */
   readonly pagesPerPeek?: number
 }
-
-/** Pages that are read together: their versions are those of one moment. */
-const pagesPerTurn = 256
-/** The same on a lane with a rate limit, so that its bursts stay short. */
-const pagesPerLimitedTurn = 8
 
 export class ModelTestbed implements Testbed {
   readonly origin = 'predicted'
@@ -39,9 +40,8 @@ export class ModelTestbed implements Testbed {
   readonly #clock = new VirtualClock()
   readonly #spec: ModelSpec
   readonly #wire: Wire
-  readonly #pageBits: number
-  /** Version of each page at the destination plus 1; 0 where none arrived. */
-  readonly #arrived: Uint32Array
+  readonly #destination: Destination
+  readonly #sender: Sender
   #atSuspend: Uint32Array | undefined
 
   constructor(spec: ModelSpec) {
@@ -50,8 +50,12 @@ export class ModelTestbed implements Testbed {
     this.guest = new Guest(spec.guest, 0)
     this.#spec = spec
     this.#wire = new Wire(spec.link, this.#clock)
-    this.#pageBits = wireBits(spec.link, this.pageBytes + spec.link.messageHeaderBytes)
-    this.#arrived = new Uint32Array(spec.guest.totalPages)
+    this.#destination = new Destination(spec.guest.totalPages)
+    const encoders = (): Encoders => {
+      const content = pageContent(spec.content ?? { kind: 'random' }, this.pageBytes, spec.guest.seed)
+      return new Encoders(content, this.totalPages)
+    }
+    this.#sender = new Sender(this.#clock, spec.link, this.#wire, this.guest, this.#destination, encoders)
   }
 
   nowNs(): number {
@@ -65,34 +69,12 @@ export class ModelTestbed implements Testbed {
   async copy(request: CopyRequest): Promise<CopyResult> {
     const held = request.holdWritesOutside
     if (held !== undefined) this.guest.holdWritesOutside(this.nowNs(), held)
-    const pages = this.#sendAll(request)
+    const result = this.#sender.send(
+      request.lanes.map((lane) => this.#feed(lane)),
+      request,
+    )
     if (held !== undefined) this.guest.letWritesGo(this.nowNs())
-    const payloadBytes = pages * this.pageBytes
-    const messageBytes = payloadBytes + pages * this.#spec.link.messageHeaderBytes
-    return { payloadBytes, messageBytes, zeroPages: 0 }
-  }
-
-  /** Returns how many pages arrived and were confirmed. */
-  #sendAll(request: CopyRequest): number {
-    const feeds = request.lanes.map((lane) => this.#feed(lane))
-    const keep = (batch: Uint32Array, count: number): number => this.#keep(batch, count, request)
-    let pages = 0
-    while (this.nowNs() < request.feedUntilNs) {
-      const feed = nextTurn(feeds, this.nowNs())
-      if (feed === undefined) break
-      if (feed.readyNs > this.nowNs()) {
-        this.#clock.passTo(Math.min(feed.readyNs, request.feedUntilNs))
-        continue
-      }
-      if (feed.at === feed.count) feed.refill(keep)
-      if (feed.exhausted) continue
-      const flows = feeds.length === 1 ? 1 : feeds.filter((other) => isRival(other, feed)).length
-      const arrived = this.#turn(feed, flows, request)
-      pages += arrived
-      if (arrived === 0) break
-    }
-    if (pages > 0) this.#clock.pass(2 * this.#spec.link.delayNs)
-    return pages
+    return result
   }
 
   async syncDirty(into: PageSet): Promise<number> {
@@ -145,13 +127,8 @@ export class ModelTestbed implements Testbed {
 
   /** The oracle: pages whose version at the destination is not the one that the source had at its suspend. */
   differingPages(): number {
-    const wanted = this.#atSuspend
-    assert(wanted !== undefined, 'the guest was suspended')
-    let differing = 0
-    for (let page = 0; page < wanted.length; page++) {
-      if (this.#arrived[page] !== wanted[page]! + 1) differing++
-    }
-    return differing
+    assert(this.#atSuspend !== undefined, 'the guest was suspended')
+    return this.#destination.differing(this.#atSuspend)
   }
 
   #feed(lane: Lane): Feed {
@@ -167,51 +144,4 @@ export class ModelTestbed implements Testbed {
   #rank(via: LaneName): number {
     return this.#spec.link.discipline === 'strict' ? rank(this.#spec.lanes[via]) : 0
   }
-
-  /** Xen's rule: one look at the dirty log a batch, and what was written again is left out. */
-  #keep(batch: Uint32Array, count: number, request: CopyRequest): number {
-    if (!request.skipRedirtied && !request.skipAccessed) return count
-    this.guest.advance(this.nowNs())
-    const { memory } = this.guest
-    const kept = request.skipRedirtied ? request.skipped.takeFrom(batch, count, memory.dirty) : count
-    return request.skipAccessed ? request.skipped.takeFrom(batch, kept, this.guest.accessed) : kept
-  }
-
-  /** Sends the next few pages of a lane; returns how many arrived before it was time to give up. */
-  #turn(feed: Feed, flows: number, request: CopyRequest): number {
-    const startNs = this.nowNs()
-    const pageNs = (this.#pageBits * 1e9) / this.#wire.rateBps(feed.pcp, flows)
-    const startable = Math.ceil((request.feedUntilNs - startNs) / pageNs)
-    const longest = feed.lane.rateLimitBps === undefined ? pagesPerTurn : pagesPerLimitedTurn
-    const count = Math.max(1, Math.min(feed.count - feed.at, longest, startable))
-    this.guest.advance(startNs)
-    const byNs = request.giveUpAtNs - 2 * this.#spec.link.delayNs
-    const bits = this.#wire.send(feed.pcp, flows, this.#pageBits * count, byNs)
-    const arrived = bits === this.#pageBits * count ? count : Math.floor(bits / this.#pageBits)
-    this.#apply(feed, arrived, request.sent)
-    if (feed.lane.rateLimitBps !== undefined) {
-      feed.readyNs =
-        Math.max(feed.readyNs, startNs) + (arrived * this.pageBytes * 8e9) / feed.lane.rateLimitBps
-    }
-    return arrived
-  }
-
-  /** The guest was not advanced since the pages were read, so their versions are still what was sent. */
-  #apply(feed: Feed, arrived: number, sent: PageSet): void {
-    const versions = this.guest.memory.versions
-    const end = feed.at + arrived
-    for (let i = feed.at; i < end; i++) {
-      const page = feed.batch[i]!
-      const version = versions[page]! + 1
-      assert(version >= this.#arrived[page]!, 'no page arrives with an older version than the one applied')
-      this.#arrived[page] = version
-    }
-    sent.addList(feed.batch, feed.at, end)
-    feed.at = end
-    feed.sentPages += arrived
-  }
-}
-
-function isRival(one: Feed, other: Feed): boolean {
-  return !one.exhausted && one.rank === other.rank
 }

@@ -53,14 +53,6 @@ export const FrameType = {
 
 export type FrameTypeCode = (typeof FrameType)[keyof typeof FrameType]
 
-/** How a page's payload is encoded. */
-export const Encoding = {
-  /** The page's bytes as they are. */
-  raw: 0,
-  /** No payload: every byte is zero. */
-  zero: 1,
-} as const
-
 const kib = 1024
 
 /** Longest payload of each frame type, checked before anything is read. Pages have their own: the page size. */

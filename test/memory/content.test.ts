@@ -26,6 +26,38 @@ test('both ends make the same bytes of a page and version, and no other version 
   }
 })
 
+for (const kind of ['regular', 'pointer', 'sparse-update'] as const) {
+  test(`${kind}: both ends make the same bytes, and each version differs from the others`, () => {
+    const here = pageContent({ kind }, pageBytes, 7)
+    const there = pageContent({ kind }, pageBytes, 7)
+    for (let page = 0; page < 40; page++) {
+      for (let version = 0; version < 12; version++) {
+        const bytes = bytesOf(here, page, version)
+        assert.ok(there.matches(page, version, bytes, 0))
+        assert.ok(!there.matches(page, version + 1, bytes, 0))
+        assert.ok(!there.matches(page + 1, version, bytes, 0))
+      }
+    }
+  })
+}
+
+test('a sparse update changes one word of the page', () => {
+  const content = pageContent({ kind: 'sparse-update' }, pageBytes, 1)
+  for (let version = 0; version < 30; version++) {
+    const before = bytesOf(content, 5, version)
+    const after = bytesOf(content, 5, version + 1)
+    const changed = after.filter((byte, i) => byte !== before[i]).length
+    assert.ok(changed >= 1 && changed <= 4, `version ${version}: ${changed} bytes`)
+  }
+})
+
+test('a mix deals pages out by weight, each page always to one recipe', () => {
+  const content = pageContent({ kind: 'mix', shares: { zero: 1, random: 3 } }, pageBytes, 1)
+  const zeros = Array.from({ length: 4000 }, (_, page) => content.isZero(page, 0)).filter(Boolean).length
+  assert.ok(zeros > 900 && zeros < 1100, `${zeros} of 4000`)
+  for (let page = 0; page < 100; page++) assert.equal(content.isZero(page, 0), content.isZero(page, 5))
+})
+
 test('one flipped bit anywhere in a page is found', () => {
   const content = pageContent({ kind: 'random' }, pageBytes, 1)
   const bytes = bytesOf(content, 12, 3)

@@ -1,0 +1,34 @@
+/** The destination in virtual time: one version number for each page that arrived. */
+
+import type { PageSet } from '../memory/page-set.js'
+import { assert } from '../support/assert.js'
+
+export class Destination {
+  /** Version of each page plus 1; 0 where none arrived. */
+  readonly #arrived: Uint32Array
+
+  constructor(totalPages: number) {
+    this.#arrived = new Uint32Array(totalPages)
+  }
+
+  /** Pages batch[from..to) arrive in these versions of theirs. An older version than the one here is a broken promise. */
+  receive(batch: Uint32Array, from: number, to: number, versions: Uint32Array, sent: PageSet): void {
+    const arrived = this.#arrived
+    for (let i = from; i < to; i++) {
+      const page = batch[i]!
+      const version = versions[page]! + 1
+      assert(version >= arrived[page]!, 'no page arrives with an older version than the one applied')
+      arrived[page] = version
+    }
+    sent.addList(batch, from, to)
+  }
+
+  /** Pages that did not arrive in these versions. */
+  differing(versions: Uint32Array): number {
+    let differing = 0
+    for (let page = 0; page < versions.length; page++) {
+      if (this.#arrived[page] !== versions[page]! + 1) differing++
+    }
+    return differing
+  }
+}

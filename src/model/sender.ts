@@ -1,0 +1,158 @@
+/** Sends the pages of a copy in virtual time: whose turn it is, what each message weighs, when it is through. */
+
+import {
+  type Encoders,
+  Encoding,
+  type EncodingSpec,
+  encodingNs,
+  type PageEncoder,
+} from '../memory/encoding.js'
+import type { CopyRequest, CopyResult } from '../migration/testbed.js'
+import type { Guest } from '../workload/guest.js'
+import type { VirtualClock } from './clock.js'
+import type { Destination } from './destination.js'
+import { type Feed, nextTurn } from './feed.js'
+import { type LinkSpec, wireBits } from './link.js'
+import type { Wire } from './wire.js'
+
+/** Pages that are read together: their versions are those of one moment. */
+const pagesPerTurn = 256
+/** The same on a lane with a rate limit or an encoding, so that bursts stay short. */
+const pagesPerShortTurn = 8
+
+interface Totals {
+  pages: number
+  payloadBytes: number
+  zeroPages: number
+}
+
+export class Sender {
+  readonly #clock: VirtualClock
+  readonly #link: LinkSpec
+  readonly #wire: Wire
+  readonly #guest: Guest
+  readonly #destination: Destination
+  readonly #makeEncoders: () => Encoders
+  #encoders: Encoders | undefined
+  readonly #scratch: Uint8Array
+  readonly #lengths = new Float64Array(pagesPerTurn)
+  readonly #codes = new Uint8Array(pagesPerTurn)
+
+  constructor(
+    clock: VirtualClock,
+    link: LinkSpec,
+    wire: Wire,
+    guest: Guest,
+    destination: Destination,
+    encoders: () => Encoders,
+  ) {
+    this.#clock = clock
+    this.#link = link
+    this.#wire = wire
+    this.#guest = guest
+    this.#destination = destination
+    this.#makeEncoders = encoders
+    this.#scratch = new Uint8Array(guest.memory.pageBytes)
+  }
+
+  /** Sends until all is sent or skipped, or it is time to stop; returns when what left is confirmed. */
+  send(feeds: readonly Feed[], request: CopyRequest): CopyResult {
+    const keep = (batch: Uint32Array, count: number): number => this.#keep(batch, count, request)
+    const totals: Totals = { pages: 0, payloadBytes: 0, zeroPages: 0 }
+    while (this.#clock.nowNs < request.feedUntilNs) {
+      const feed = nextTurn(feeds, this.#clock.nowNs)
+      if (feed === undefined) break
+      if (feed.readyNs > this.#clock.nowNs) {
+        this.#clock.passTo(Math.min(feed.readyNs, request.feedUntilNs))
+        continue
+      }
+      if (feed.at === feed.count) feed.refill(keep)
+      if (feed.exhausted) continue
+      const flows = feeds.length === 1 ? 1 : feeds.filter((other) => isRival(other, feed)).length
+      if (this.#turn(feed, flows, request, totals) === 0) break
+    }
+    if (totals.pages > 0) this.#clock.pass(2 * this.#link.delayNs)
+    const { payloadBytes, zeroPages } = totals
+    return {
+      payloadBytes,
+      zeroPages,
+      messageBytes: payloadBytes + totals.pages * this.#link.messageHeaderBytes,
+    }
+  }
+
+  /** Xen's rule: one look at the log a batch, and what the guest was at again is left out. */
+  #keep(batch: Uint32Array, count: number, request: CopyRequest): number {
+    if (!request.skipRedirtied && !request.skipAccessed) return count
+    this.#guest.advance(this.#clock.nowNs)
+    const { memory } = this.#guest
+    const kept = request.skipRedirtied ? request.skipped.takeFrom(batch, count, memory.dirty) : count
+    return request.skipAccessed ? request.skipped.takeFrom(batch, kept, this.#guest.accessed) : kept
+  }
+
+  /** Sends the next few pages of a lane; returns how many arrived before it was time to give up. */
+  #turn(feed: Feed, flows: number, request: CopyRequest, totals: Totals): number {
+    const { encoding, rateLimitBps } = feed.lane
+    const { pageBytes } = this.#guest.memory
+    const startNs = this.#clock.nowNs
+    const rawBits = wireBits(this.#link, pageBytes + this.#link.messageHeaderBytes)
+    const pageNs = (rawBits * 1e9) / this.#wire.rateBps(feed.pcp, flows)
+    const startable = Math.ceil((request.feedUntilNs - startNs) / pageNs)
+    const short = rateLimitBps !== undefined || encoding !== undefined
+    const longest = short ? pagesPerShortTurn : pagesPerTurn
+    const count = Math.max(1, Math.min(feed.count - feed.at, longest, startable))
+    this.#guest.advance(startNs)
+    const payloadBytes =
+      encoding === undefined ? count * pageBytes : this.#encode(feed, count, this.#encoder(encoding))
+    const bits = wireBits(this.#link, payloadBytes + count * this.#link.messageHeaderBytes)
+    const through = this.#wire.send(feed.pcp, flows, bits, request.giveUpAtNs - 2 * this.#link.delayNs)
+    const arrived = through >= bits ? count : Math.floor((count * through) / bits)
+    // The encoder works while the wire sends; the slower of the two sets the pace.
+    this.#clock.passTo(startNs + arrived * encodingNs(encoding, pageBytes))
+    const { versions } = this.#guest.memory
+    this.#destination.receive(feed.batch, feed.at, feed.at + arrived, versions, request.sent)
+    feed.took(arrived)
+    const sentBytes = this.#count(encoding !== undefined, arrived, totals)
+    if (rateLimitBps !== undefined) {
+      feed.readyNs = Math.max(feed.readyNs, startNs) + (sentBytes * 8e9) / rateLimitBps
+    }
+    return arrived
+  }
+
+  /** Adds up what arrived of a turn; returns its payload. */
+  #count(encoded: boolean, arrived: number, totals: Totals): number {
+    let payloadBytes = arrived * this.#guest.memory.pageBytes
+    if (encoded) {
+      payloadBytes = 0
+      for (let i = 0; i < arrived; i++) {
+        payloadBytes += this.#lengths[i]!
+        if (this.#codes[i] === Encoding.zero) totals.zeroPages++
+      }
+    }
+    totals.pages += arrived
+    totals.payloadBytes += payloadBytes
+    return payloadBytes
+  }
+
+  /** The pool of bytes that contents are cut from is made when it is first needed. */
+  #encoder(encoding: EncodingSpec): PageEncoder {
+    this.#encoders ??= this.#makeEncoders()
+    return this.#encoders.for(encoding)
+  }
+
+  #encode(feed: Feed, count: number, encoder: PageEncoder): number {
+    const { versions } = this.#guest.memory
+    let bytes = 0
+    for (let i = 0; i < count; i++) {
+      const page = feed.batch[feed.at + i]!
+      const length = encoder.encode(page, versions[page]!, this.#scratch, 0)
+      this.#lengths[i] = length
+      this.#codes[i] = encoder.code
+      bytes += length
+    }
+    return bytes
+  }
+}
+
+function isRival(one: Feed, other: Feed): boolean {
+  return !one.exhausted && one.rank === other.rank
+}
