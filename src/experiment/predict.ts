@@ -5,6 +5,7 @@ import type { Journal } from '../migration/journal.js'
 import type { Strategy } from '../migration/strategy.js'
 import { type Competitor, framedLink, type LinkSpec } from '../model/link.js'
 import { type ModelSpec, ModelTestbed } from '../model/testbed.js'
+import { usageError } from '../support/errors.js'
 import { guestSpec } from './jobs.js'
 import { type MigrationResult, migrationResult, type RunResult, runSchema } from './result.js'
 import type { CrossTraffic, Scenario } from './scenario.js'
@@ -69,16 +70,36 @@ async function predictMigration(
 
 function modelLink(scenario: Scenario): LinkSpec {
   const { link, crossTraffic } = scenario
+  refuseUnmodelled(scenario)
   return framedLink(link.rateBps, link.mtuBytes, {
     discipline: link.discipline,
-    delayNs: labDelayNs,
-    competitors: crossTraffic.map(competitor),
+    delayNs: labDelayNs + (link.impairment?.delayNs ?? 0),
+    competitors: crossTraffic.map((stream) => competitor(stream, scenario)),
   })
 }
 
-function competitor(stream: CrossTraffic): Competitor {
+/** The model is fluid: it has no frames that could be lost, overtaken or marked anew. */
+function refuseUnmodelled({ link, path }: Scenario): void {
+  const { jitterNs = 0, lossRatio = 0, reorderRatio = 0 } = link.impairment ?? {}
+  const words = [
+    ...(path === undefined ? [] : ['path']),
+    ...(jitterNs > 0 ? ['link.jitter'] : []),
+    ...(lossRatio > 0 ? ['link.loss'] : []),
+    ...(reorderRatio > 0 ? ['link.reorder'] : []),
+  ]
+  if (words.length === 0) return
+  throw usageError(`${words.join(', ')}: the model knows nothing of this`, {
+    code: 'not-modelled',
+    next: 'Leave it out for predict, or measure it with run.',
+  })
+}
+
+/** Weights relative to that of the migration's own bulk class, which the model takes as 1. */
+function competitor(stream: CrossTraffic, { link, migration }: Scenario): Competitor {
+  const weightOf = (pcp: number): number => link.weights?.[pcp] ?? 1
   return {
     pcp: stream.trafficClass.pcp,
+    weight: weightOf(stream.trafficClass.pcp) / weightOf(migration.lanes.bulk.pcp),
     elasticFlows: stream.kind === 'tcp-bulk' ? stream.flows : 0,
     ...(stream.rateBps === undefined ? {} : { offeredBps: stream.rateBps }),
     startNs: stream.startNs,

@@ -19,6 +19,7 @@ import type { JournalEntry } from '../migration/journal.js'
 import { assert } from '../support/assert.js'
 import { exitCode, PagewireError } from '../support/errors.js'
 import { type CaptureName, type Lab, labUp, type QueueCounters, sweep } from '../topology/lab.js'
+import { resolveDataplane } from '../topology/requirements.js'
 import { vlanIds } from '../topology/spec.js'
 import { type FidelityInput, fidelityOf } from './fidelity.js'
 import type { RunHooks } from './jobs.js'
@@ -173,9 +174,10 @@ class Run {
       runId: runIdOf(directory.path),
       link: scenario.link,
       marking: scenario.marking,
-      dataplane: 'tc-bpf',
+      dataplane: await resolveDataplane(scenario.dataplane, 'run'),
       congestionControl: scenario.migration.congestionControl,
       offloads: false,
+      ...(scenario.path === undefined ? {} : { path: scenario.path }),
     })
   }
 

@@ -31,8 +31,21 @@ export function contradictions(document: ScenarioDocument, scenario: Scenario): 
   ]
 }
 
-function* linkProblems({ link }: Scenario): Iterable<Problem> {
+function* linkProblems({ link, path }: Scenario): Iterable<Problem> {
   if (link.rateBps === 0) yield problem('link.rate', 'it must be more than 0')
+  if (link.weights !== undefined && link.discipline !== 'ets') {
+    yield problem('link.weights', `only discipline ets has weights; this one is ${link.discipline}`)
+  }
+  const { delayNs = 0, jitterNs = 0, reorderRatio = 0 } = link.impairment ?? {}
+  if (jitterNs > delayNs) yield problem('link.jitter', 'it must not be more than delay')
+  if (reorderRatio > 0 && delayNs === 0) {
+    yield problem('link.reorder', 'frames can only overtake delayed ones: give delay too')
+  }
+  if (path?.policeBps === undefined) return
+  if (path.policeBps === 0) yield problem('path.police', 'it must be more than 0')
+  if (link.discipline === 'fifo') {
+    yield problem('path.police', 'a class needs a queue of its own to be limited: discipline strict or ets')
+  }
 }
 
 function* guestProblems({ guest }: Scenario): Iterable<Problem> {

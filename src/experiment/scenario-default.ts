@@ -7,7 +7,7 @@ seed: 1                       # of everything random: same seed, same guest, sam
 
 link:                         # the congested port: the switch port towards the destination
   rate: 200mbit               # decimal, in bits of whole frames
-  discipline: strict          # strict: eight PCP queues | fifo: a switch without QoS
+  discipline: strict          # strict: eight PCP queues | ets: shared by weights | fifo: no QoS
   queue: 256                  # packets that each queue holds
   mtu: 1500                   # bytes of the largest IP packet
 
@@ -35,5 +35,5 @@ cross_traffic:                # what competes for the port; from: neighbour | so
   - { kind: tcp-bulk, flows: 2, class: best-effort }
 
 capture: { snaplen: 128 }     # bytes kept of each frame
-dataplane: auto               # auto | tc-bpf
+dataplane: auto               # auto: what the box can do | vlan | tc-bpf
 `

@@ -67,7 +67,6 @@ const link = section('the congested port: the switch port towards the destinatio
   rate: ref('rate', { default: '200mbit', title: 'what the port sends at most, in bits of whole frames' }),
   discipline: {
     enum: ['strict', 'ets', 'fifo'],
-    planned: ['ets'],
     default: 'strict',
     title:
       'strict: eight PCP queues in strict order; ets: weighted shares; fifo: one queue, a switch without QoS',
@@ -88,15 +87,17 @@ const link = section('the congested port: the switch port towards the destinatio
   },
   weights: {
     type: 'object',
-    planned: true,
     minProperties: 1,
     additionalProperties: { type: 'integer', minimum: 1, maximum: 1000 },
-    title: 'with discipline ets: share of each traffic class',
+    description: 'a map of traffic classes and their weights, such as { CS7: 2, best-effort: 1 }',
+    title: 'with discipline ets: share of each traffic class; 1 for a class that is not named',
   },
-  delay: ref('duration', { planned: true, title: 'added to every frame, in both directions' }),
-  jitter: ref('duration', { planned: true, title: 'spread of the delay' }),
-  loss: ref('percent', { planned: true, title: 'frames lost at random' }),
-  reorder: ref('percent', { planned: true, title: 'frames that overtake the delayed ones' }),
+  delay: ref('duration', {
+    title: 'added to every frame, in both directions; delay to reorder need dataplane vlan',
+  }),
+  jitter: ref('duration', { title: 'spread of the delay' }),
+  loss: ref('percent', { title: 'frames lost at random' }),
+  reorder: ref('percent', { title: 'frames that overtake the delayed ones' }),
 })
 
 const workload = section('what the guest writes while it is being migrated', {
@@ -230,7 +231,6 @@ const classes = {
 const path = {
   type: 'object',
   title: 'what a hostile network does to the marks on the way',
-  planned: true,
   description: 'a map of bleach, remark, strip, police, invert',
   additionalProperties: false,
   properties: {
@@ -273,7 +273,6 @@ export const scenarioSchema = {
     }),
     dataplane: {
       enum: ['auto', 'vlan', 'tc-bpf'],
-      planned: ['vlan'],
       default: 'auto',
       title:
         'vlan: VLAN devices and the qdiscs of the kernel; tc-bpf: the same by eBPF; auto: what the box can do',
@@ -290,8 +289,8 @@ export const scenarioSchema = {
   },
 }
 
-export type Discipline = 'strict' | 'fifo'
-export type Dataplane = 'auto' | 'tc-bpf'
+export type Discipline = 'strict' | 'ets' | 'fifo'
+export type Dataplane = 'auto' | 'vlan' | 'tc-bpf'
 
 /** What the schema lets through: defaults filled in, quantities still as written, nothing that is only planned. */
 export interface ScenarioDocument {
@@ -302,6 +301,11 @@ export interface ScenarioDocument {
     readonly discipline: Discipline
     readonly queue: number
     readonly mtu: number
+    readonly weights?: Readonly<Record<string, number>>
+    readonly delay?: string
+    readonly jitter?: string
+    readonly loss?: string
+    readonly reorder?: string
   }
   readonly guest: {
     readonly memory: string
@@ -332,6 +336,13 @@ export interface ScenarioDocument {
   }
   readonly cross_traffic: readonly CrossTrafficDocument[]
   readonly classes: Readonly<Record<string, { readonly dscp?: number; readonly pcp?: number }>>
+  readonly path?: {
+    readonly bleach?: boolean
+    readonly remark?: number
+    readonly strip?: boolean
+    readonly police?: string
+    readonly invert?: boolean
+  }
   readonly capture: { readonly snaplen: number }
   readonly dataplane: Dataplane
 }

@@ -20,6 +20,7 @@ import {
   parsePercent,
   parseRateBps,
 } from '../support/units.js'
+import type { HostilePath, Impairment } from '../topology/spec.js'
 import type { WorkloadKind } from '../workload/workload.js'
 import { contradictions } from './scenario-checks.js'
 import { checkedDocument, problemsError } from './scenario-problems.js'
@@ -38,6 +39,8 @@ export interface Scenario {
   readonly marking: MarkingTable
   readonly capture: { readonly snaplenBytes: number }
   readonly dataplane: Dataplane
+  /** What the switch does wrong; absent on a switch that does nothing wrong. */
+  readonly path?: HostilePath
   /** The scenario as written, overrides applied, no defaults: for the result document. */
   readonly given: unknown
 }
@@ -51,6 +54,10 @@ export interface Link {
   readonly queuePackets: number
   /** Largest IP packet. */
   readonly mtuBytes: number
+  /** With discipline `ets`: share of each PCP's queue; 1 for one that is not named. */
+  readonly weights?: Readonly<Record<number, number>>
+  /** What the path adds to every frame, in both directions. */
+  readonly impairment?: Impairment
 }
 
 export interface Guest {
@@ -172,7 +179,7 @@ function converted(document: ScenarioDocument, source: ScenarioText): Scenario {
   const marking = place(['classes'], () => withOverrides(defaultTable, document.classes))
   const classAt = (path: KeyPath, name: string | number): TrafficClass =>
     place(path, () => trafficClass(marking, name))
-  const link = linkOf(document.link, place)
+  const link = linkOf(document.link, place, classAt)
   return {
     name: document.name,
     seed: document.seed,
@@ -183,18 +190,60 @@ function converted(document: ScenarioDocument, source: ScenarioText): Scenario {
     marking,
     capture: { snaplenBytes: document.capture.snaplen },
     dataplane: document.dataplane,
+    ...given('path', document.path === undefined ? undefined : pathOf(document.path, place)),
     given: source.value,
   }
 }
 
 type ClassAt = (path: KeyPath, name: string | number) => TrafficClass
 
-function linkOf(link: ScenarioDocument['link'], place: Place): Link {
+function linkOf(link: ScenarioDocument['link'], place: Place, classAt: ClassAt): Link {
   return {
     rateBps: place(['link', 'rate'], () => parseRateBps(link.rate)),
     discipline: link.discipline,
     queuePackets: link.queue,
     mtuBytes: link.mtu,
+    ...given('weights', link.weights === undefined ? undefined : weightsOf(link.weights, classAt)),
+    ...given('impairment', impairmentOf(link, place)),
+  }
+}
+
+/** The queue of a PCP has one weight: the larger one where two classes share it. */
+function weightsOf(weights: Readonly<Record<string, number>>, classAt: ClassAt): Record<number, number> {
+  const byPcp: Record<number, number> = {}
+  for (const [name, weight] of Object.entries(weights)) {
+    const { pcp } = classAt(['link', 'weights', name], name)
+    byPcp[pcp] = Math.max(weight, byPcp[pcp] ?? 0)
+  }
+  return byPcp
+}
+
+function impairmentOf(link: ScenarioDocument['link'], place: Place): Impairment | undefined {
+  const { delay, jitter, loss, reorder } = link
+  const duration = (key: string, text: string | undefined): number =>
+    text === undefined ? 0 : place(['link', key], () => parseDurationNs(text))
+  const share = (key: string, text: string | undefined): number =>
+    text === undefined ? 0 : place(['link', key], () => parsePercent(text))
+  const impairment = {
+    delayNs: duration('delay', delay),
+    jitterNs: duration('jitter', jitter),
+    lossRatio: share('loss', loss),
+    reorderRatio: share('reorder', reorder),
+  }
+  return Object.values(impairment).some((value) => value > 0) ? impairment : undefined
+}
+
+function pathOf(path: NonNullable<ScenarioDocument['path']>, place: Place): HostilePath {
+  const { bleach, remark, strip, police, invert } = path
+  return {
+    ...given('bleach', bleach),
+    ...given('remarkPcp', remark),
+    ...given('strip', strip),
+    ...given(
+      'policeBps',
+      police === undefined ? undefined : place(['path', 'police'], () => parseRateBps(police)),
+    ),
+    ...given('invert', invert),
   }
 }
 

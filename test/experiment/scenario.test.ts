@@ -65,6 +65,17 @@ test('what is given is kept as written, without defaults', () => {
   })
 })
 
+test('a shared link, a long and a hostile path become what the lab is asked for', () => {
+  const { link, path, dataplane } = parsed(`
+link: { discipline: ets, weights: { CS7: 3, BE: 2, AF11: 1 }, delay: 10ms, jitter: 500us, loss: 0.1%, reorder: 2% }
+path: { bleach: true, remark: 3, strip: false, police: 50mbit, invert: true }
+dataplane: vlan`)
+  assert.equal(dataplane, 'vlan')
+  assert.deepEqual(link.weights, { 7: 3, 0: 2 }) // AF11 shares the queue of best effort
+  assert.deepEqual(link.impairment, { delayNs: 10e6, jitterNs: 500e3, lossRatio: 0.001, reorderRatio: 0.02 })
+  assert.deepEqual(path, { bleach: true, remarkPcp: 3, strip: false, policeBps: 50e6, invert: true })
+})
+
 test('a dirty ratio is a share of the pages that the idle link can carry', () => {
   // 200 Mbit/s, 1448 payload bytes in frames of 1518 bytes, 4112 bytes per page.
   assert.equal(linkPageRate({ rateBps: 200e6, mtuBytes: 1500 }, 4096).toFixed(3), '5799.408')
@@ -157,10 +168,22 @@ const mistakes: readonly (readonly [string, RegExp, string])[] = [
     'bad-value',
   ],
   ['cross_traffic: [{ rate: 1mbit }]', /^s\.yaml:1:17: cross_traffic\.0: kind is missing/, 'bad-value'],
-  ['link: { discipline: ets }', /"ets" is not supported by this version; use strict, fifo/, 'unsupported'],
-  ['dataplane: vlan', /"vlan" is not supported by this version; use auto, tc-bpf/, 'unsupported'],
-  ['link: { delay: 1ms }', /^s\.yaml:1:16: link\.delay: this is not supported/, 'unsupported'],
-  ['path: { bleach: true }', /^s\.yaml:1:7: path: this is not supported/, 'unsupported'],
+  ['link: { weights: { CS7: 2 } }', /only discipline ets has weights; this one is strict/, 'contradiction'],
+  [
+    'link: { discipline: ets, weights: { CS8: 2 } }',
+    /link\.weights\.CS8: unknown traffic class/,
+    'unknown-class',
+  ],
+  ['link: { discipline: ets, weights: { CS7: 0 } }', /link\.weights\.CS7: 0 is out of range/, 'bad-value'],
+  ['link: { delay: 1ms, jitter: 2ms }', /^s\.yaml:1:29: link\.jitter: it must not be more/, 'contradiction'],
+  ['link: { reorder: 1% }', /link\.reorder: frames can only overtake delayed ones/, 'contradiction'],
+  ['path: { remark: 8 }', /^s\.yaml:1:17: path\.remark: 8 is out of range/, 'bad-value'],
+  ['path: { police: 10 }', /path\.police: 10 is not a rate/, 'bad-unit'],
+  [
+    'path: { police: 1mbit }\nlink: { discipline: fifo }',
+    /path\.police: a class needs a queue of its own/,
+    'contradiction',
+  ],
   ['guest: { workload: { kind: trace } }', /"trace" is not supported/, 'unsupported'],
   ['migration: { marking: { faults: EF } }', /marking\.faults: this is not supported/, 'unsupported'],
   [
