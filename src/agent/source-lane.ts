@@ -120,7 +120,11 @@ export class SourceLane {
       clearTimeout(timer)
     }
     if (this.#error !== undefined) throw this.#error
-    order.forEachUpTo(this.#pagesConfirmed - confirmedBefore, (page) => feed.sent.add(page))
+    const confirmed = this.#pagesConfirmed - confirmedBefore
+    order.forEachUpTo(confirmed, (page) => feed.sent.add(page))
+    // A copy that was cut off may have pages on their way: what was not confirmed is not goodput.
+    if (confirmed < order.length)
+      totals.payloadBytes = Math.round((totals.payloadBytes * confirmed) / order.length)
     return totals
   }
 

@@ -39,7 +39,7 @@ process.exitCode = await demo()
 async function demo(): Promise<number> {
   const signals = interrupts()
   try {
-    requireLab()
+    requireLab(['tcpdump'])
     process.stdout.write(introduction)
     const out = join('pagewire-runs', `demo-${new Date().toISOString().replace(/[-:T]/g, '').slice(0, 14)}`)
     const results: RunResult[] = []

@@ -61,7 +61,7 @@ async function run(file: string | undefined, options: Options, command: Command)
   const { text, name } = scenarioInput(file)
   const read = readScenario(text, name, options.set)
   const hooks = parseHooks(options.testHook)
-  requireLab()
+  requireLab(['tcpdump'])
   const signals = interrupts()
   try {
     const showProgress = !quiet && !json

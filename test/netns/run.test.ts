@@ -1,7 +1,7 @@
 /** The main job on real frames: what the mark brings, that it is proven, that the books balance. */
 
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { median } from '../../src/bench/median.js'
@@ -157,13 +157,28 @@ test('without root: a sentence, exit 3, nothing made', { skip: needsRoot }, asyn
 })
 
 test('a missing tool is named with its package, exit 3, nothing made', { skip: needsRoot }, async (t) => {
-  const out = join(temporaryDirectory(t), 'run')
-  const { code, stderr } = await start(['run', '--out', out], { env: { ...process.env, PATH: '/nowhere' } })
-    .finished
+  const directory = temporaryDirectory(t)
+  const out = join(directory, 'run')
+  const before = traces()
+  const env = { ...process.env, PATH: pathWithout('tcpdump', directory) }
+  const { code, stderr } = await start(['run', '--out', out], { env }).finished
   assert.equal(code, 3, stderr)
-  assert.match(stderr, /tcpdump|iproute2/)
+  assert.match(stderr, /tcpdump is missing[\s\S]*apt-get install tcpdump/)
   assert.equal(existsSync(out), false)
+  assert.deepEqual(traces(), before)
 })
+
+/** A PATH on which everything can be found but one tool. */
+function pathWithout(tool: string, directory: string): string {
+  const bin = join(directory, 'bin')
+  mkdirSync(bin)
+  for (const place of (process.env['PATH'] ?? '').split(':').filter((one) => existsSync(one))) {
+    for (const name of readdirSync(place)) {
+      if (name !== tool && !existsSync(join(bin, name))) symlinkSync(join(place, name), join(bin, name))
+    }
+  }
+  return bin
+}
 
 function provenMarks(result: RunResult): void {
   const marks = result.marks as { frames_checked: number; frames_wrong: number }
