@@ -115,6 +115,10 @@ export class SourceLane {
     const timer = setTimeout(() => this.giveUp(), millisecondsUntil(feed.giveUpAtNs))
     try {
       await this.#writeAll(feed, order, startNs, totals)
+      // A rate limit holds to the end of the copy, or the next one would begin with a burst.
+      if (feed.rateLimitBps !== undefined) {
+        await this.#pace(feed, startNs, totals.payloadBytes, feed.giveUpAtNs)
+      }
       if (order.length > 0) await this.#flush()
     } finally {
       clearTimeout(timer)
@@ -181,7 +185,9 @@ export class SourceLane {
     for (let from = 0; from < batch.length; from += pagesPerWrite) {
       const slot = this.#turn++ % writesInFlight
       await this.#writes[slot]
-      if (feed.rateLimitBps !== undefined) await this.#pace(feed, startNs, totals.payloadBytes)
+      if (feed.rateLimitBps !== undefined) {
+        await this.#pace(feed, startNs, totals.payloadBytes, feed.feedUntilNs)
+      }
       if (this.#over(feed)) return from
       feed.advanceGuest()
       const pages = batch.subarray(from, from + pagesPerWrite)
@@ -222,9 +228,9 @@ export class SourceLane {
     this.#flipPage = undefined
   }
 
-  async #pace(feed: Feed, startNs: number, payloadBytes: number): Promise<void> {
+  async #pace(feed: Feed, startNs: number, payloadBytes: number, latestNs: number): Promise<void> {
     const dueNs = startNs + (payloadBytes * 8e9) / feed.rateLimitBps!
-    const until = Math.min(dueNs, feed.feedUntilNs)
+    const until = Math.min(dueNs, latestNs)
     while (monotonicNs() < until && !this.#over(feed)) {
       await sleep(Math.min((until - monotonicNs()) / 1e6, 50))
     }
