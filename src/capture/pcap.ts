@@ -50,7 +50,6 @@ export class PcapScanner implements RecordScanner {
   readonly format: string
   readonly snapLength: number
   readonly linkTypes: readonly number[]
-  readonly dropped = undefined
   problem: CaptureProblem | undefined
   private readonly little: boolean
   private readonly fractionNs: number

@@ -21,6 +21,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./run.js')).runCommand,
   },
   {
+    path: 'validate',
+    summary: 'does priority help, and how sure are we: pairs of runs with and without marks',
+    group: 'Migrate',
+    load: async () => (await import('./validate.js')).validateCommand,
+  },
+  {
     path: 'scenario',
     summary: 'print the default scenario, or check one',
     group: 'Migrate',

@@ -1,5 +1,6 @@
 /** SIGINT and SIGTERM as two signals to the program: the first asks to stop in good order, the second at once. */
 
+import { setMaxListeners } from 'node:events'
 import { exitCode } from '../support/errors.js'
 
 export interface Interrupts {
@@ -14,6 +15,8 @@ export interface Interrupts {
 export function interrupts(): Interrupts {
   const first = new AbortController()
   const second = new AbortController()
+  // Every run of a validation listens, and there may be many.
+  setMaxListeners(0, first.signal, second.signal)
   let exit: number | undefined
   const listen = (signal: 'SIGINT' | 'SIGTERM', code: number): (() => void) => {
     const heard = (): void => {

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream, type WriteStream } from 'node:fs'
-import { chown, lchown, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { chown, lchown, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { failure, messageOf, usageError } from '../support/errors.js'
@@ -18,8 +18,8 @@ export class RunDirectory {
     this.#events = createWriteStream(join(path, 'events.jsonl'))
   }
 
-  /** Makes the directory. A usage error when it exists and is not empty: results are never overwritten. */
-  static async make(path: string): Promise<RunDirectory> {
+  /** Makes the directory with these parts in it. A usage error when it exists and is not empty: results are never overwritten. */
+  static async make(path: string, parts: readonly string[] = ['logs', 'captures']): Promise<RunDirectory> {
     const full = resolve(path)
     try {
       const firstMade = await mkdir(full, { recursive: true })
@@ -29,8 +29,7 @@ export class RunDirectory {
           next: 'Name another directory with --out.',
         })
       }
-      await mkdir(join(full, 'logs'))
-      await mkdir(join(full, 'captures'))
+      for (const part of parts) await mkdir(join(full, part))
       return new RunDirectory(full, firstMade)
     } catch (error) {
       if (error instanceof Error && 'exit' in error) throw error
@@ -57,6 +56,11 @@ export class RunDirectory {
 
   async write(name: string, text: string): Promise<void> {
     await writeFile(join(this.path, name), text)
+  }
+
+  /** Deletes the captures, where their figures are wanted and they are too large to keep. */
+  async dropCaptures(): Promise<void> {
+    await rm(join(this.path, 'captures'), { recursive: true, force: true })
   }
 
   /** Closes the events, lists the checksums and gives everything to the person who called sudo. */

@@ -6,7 +6,6 @@
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { monotonicNs } from '../agent/clock.js'
-import type { LaneEndpoint } from '../agent/session.js'
 import type { Progress } from '../agent/source.js'
 import {
   type CrossTraffic,
@@ -45,6 +44,8 @@ export interface RunInput {
   readonly text: string
   readonly directory: RunDirectory
   readonly hooks?: RunHooks
+  /** False: captures are analysed and deleted; result.json still tells what was in them. */
+  readonly keepCaptures?: boolean
   readonly onPhase?: (phase: RunPhase) => void
   readonly onProgress?: (progress: Progress) => void
   readonly onJournal?: (entry: JournalEntry) => void
@@ -72,6 +73,7 @@ export async function runScenario(input: RunInput): Promise<RunResult> {
   } finally {
     input.onPhase?.('tearing down')
     await run.tearDown()
+    if (input.keepCaptures === false) await input.directory.dropCaptures()
     await input.directory.seal()
   }
 }
@@ -93,7 +95,7 @@ interface Measured {
   lab?: Lab
   pair?: MigratedPair
   failedWith?: PagewireError
-  lanes: readonly LaneEndpoint[]
+  lanes: readonly { name: string; port: number }[]
   trafficPorts: readonly number[]
   traffic?: CrossTrafficOutcome
   captures: Partial<Record<CaptureName, CaptureSummary>>
@@ -307,6 +309,7 @@ class Run {
     const { scenario } = this.#input
     const { lanes, trafficPorts, pair } = this.#measured
     const migration = lanes.map((lane): ExpectedFlow => {
+      const { dscp, pcp } = scenario.migration.lanes[lane.name as keyof typeof scenario.migration.lanes]
       const bytes = pair?.source.lanes.find(({ name }) => name === lane.name)
       return {
         role: `migration ${lane.name}`,
@@ -314,8 +317,8 @@ class Run {
         serverAddress: lab.address('destination', 'migration'),
         serverPort: lane.port,
         vlan: vlanIds.migration,
-        dscp: lane.dscp,
-        pcp: lane.pcp,
+        dscp,
+        pcp,
         ...(bytes === undefined
           ? {}
           : { applicationBytes: { clientToServer: bytes.bytesWritten, serverToClient: bytes.bytesRead } }),

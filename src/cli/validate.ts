@@ -1,0 +1,235 @@
+/** `pagewire validate`: does priority help, and what does it cost, with statistics behind the answer. */
+
+import { join } from 'node:path'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { type Claim, levelClaims, migrationClaims, type Other, othersClaims } from '../experiment/claims.js'
+import type { RunResult } from '../experiment/result.js'
+import { RunDirectory } from '../experiment/run-directory.js'
+import { runScenario } from '../experiment/runner.js'
+import { readScenario, type Scenario } from '../experiment/scenario.js'
+import type { ScenarioDocument } from '../experiment/scenario-schema.js'
+import type { Verdict } from '../experiment/statistics.js'
+import { type Arm, type RunRequest, type Validation, validate } from '../experiment/validate.js'
+import { exitCode, usageError } from '../support/errors.js'
+import { parseDurationNs, parsePercent } from '../support/units.js'
+import { requireLab } from '../topology/requirements.js'
+import { globalOptions } from './globals.js'
+import { examples, prose, setOption } from './help.js'
+import { scenarioInput } from './input.js'
+import { type Interrupts, interrupts } from './interrupts.js'
+import { printJson, printText } from './output.js'
+import { timeStamp } from './time-stamp.js'
+import { validationProgress } from './validate-progress.js'
+import { validationSummary } from './validate-summary.js'
+
+interface Options {
+  readonly out?: string
+  readonly set: readonly string[]
+  readonly pairs?: number
+  readonly maxPairs: number
+  readonly maxTime: string
+  readonly runLimit?: string
+  readonly minEffect: string
+  readonly decide: readonly string[]
+  readonly claim: readonly string[]
+  readonly price?: true
+  readonly keepCaptures?: true
+}
+
+export function validateCommand(): Command {
+  return new Command('validate')
+    .description(
+      prose(`
+Runs the scenario in pairs, once with its marks and once with all lanes best-effort: same guest, same cross-traffic,
+order drawn by lot. Pairs are added until the answer is clear or a limit is reached. Every figure comes as the paired
+change with a 95 % interval (BCa bootstrap) and a sign-flip permutation test.
+
+PASS (exit 0): the marks improve what --decide names, by more than --min-effect, and every --claim holds. FAIL (exit
+4): they do not; no effect is a FAIL. INCONCLUSIVE (exit 5): the pairs do not tell. Looking again after every few pairs
+does not raise the error rate: each look spends a part of it. Six pairs are the least that can tell.
+
+A run that hits its time limit is cut off, and counts: its goodput is the rate that it had, its total time and pages
+are at least what they had come to, its downtime is unknown, and no verdict leans on more than that. The limit is four
+times what the marked run of the warm-up took, within 10 to 30 s; --run-limit sets another. Invalid runs are replaced
+and counted. What the other tenants pay is in the same table. Needs root.`),
+    )
+    .argument('[scenario]', 'what to validate; - reads stdin, without it the default scenario')
+    .addOption(setOption())
+    .option('-n, --pairs <n>', 'exactly this many pairs, however clear the answer', wholeNumber)
+    .option('--max-pairs <n>', 'no more pairs than this', wholeNumber, 24)
+    .option('--max-time <duration>', 'start no pair that would not end within this time', '7.5min')
+    .option('--run-limit <duration>', 'cut every run off after this long')
+    .option('--min-effect <percent>', 'the least change that counts', '10%')
+    .addOption(
+      new Option('--decide <metrics>', `what the verdict is about, of ${metricNames.join(', ')}`)
+        .default(['goodput'], 'goodput')
+        .argParser((text: string) => metrics(text)),
+    )
+    .addOption(
+      new Option('--claim <claim>', 'a limit for the marked runs, e.g. "tenants p99 < 5 ms"; repeatable')
+        .default([], 'none')
+        .argParser((text: string, earlier: readonly string[]) => [...earlier, text]),
+    )
+    .option('--price', 'also mark the bulk only, the final copy only, and LE bulk with a CS7 final copy')
+    .option('--keep-captures', 'keep the captures of every run (some 100 MB each)')
+    .option('-o, --out <directory>', 'where to (default: ./pagewire-runs/TIME-NAME-validation)')
+    .action(async (file: string | undefined, options: Options, command: Command) => {
+      process.exitCode = await run(file, options, command)
+    })
+    .addHelpText(
+      'after',
+      examples([
+        ['sudo pagewire validate', 'the default scenario, at most 8 minutes'],
+        ['sudo pagewire validate --set link.discipline=fifo', 'a switch without QoS: expect FAIL'],
+        [
+          'sudo pagewire validate my.yaml --min-effect 50% --max-time 1h',
+          'a large effect, and time to find it',
+        ],
+        ['sudo pagewire validate --claim "tenants p99 < 20 ms"', 'and the others must not wait longer'],
+        ['sudo pagewire validate --price --max-time 30min', 'what each way of marking gains and costs'],
+        [
+          'sudo pagewire validate --set migration.marking.bulk=best-effort --set migration.marking.final=best-effort',
+          'A/A: both unmarked, which must never PASS',
+        ],
+      ]),
+    )
+}
+
+const metricNames = migrationClaims(0, []).map(({ metric }) => metric)
+
+function wholeNumber(text: string): number {
+  const number = Number(text)
+  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError('It is a whole number from 1.')
+  return number
+}
+
+function metrics(text: string): readonly string[] {
+  const names = text.split(',').map((name) => name.trim().replaceAll('-', '_'))
+  const wrong = names.find((name) => !metricNames.includes(name))
+  if (wrong !== undefined) throw new InvalidArgumentError(`Known: ${metricNames.join(', ')}.`)
+  return names
+}
+
+async function run(file: string | undefined, options: Options, command: Command): Promise<number> {
+  const { json, quiet } = globalOptions(command)
+  const input = scenarioInput(file)
+  const text = input.text
+  const { scenario, document, text: finalText } = readScenario(text, input.name, options.set)
+  const claims = claimsOf(scenario, options)
+  const limits = {
+    maxTimeNs: parseDurationNs(options.maxTime),
+    ...(options.runLimit === undefined ? {} : { limitNs: parseDurationNs(options.runLimit) }),
+  }
+  requireLab()
+  const path = options.out ?? join('pagewire-runs', `${timeStamp(new Date())}-${scenario.name}-validation`)
+  const directory = await RunDirectory.make(path, ['runs'])
+  const progress = validationProgress(!quiet && !json, process.stderr)
+  const signals = interrupts()
+  let validation: Validation
+  try {
+    validation = await validate({
+      arms: armsOf(document.migration.marking, options.price === true),
+      claims,
+      seed: scenario.seed,
+      ...(options.pairs === undefined ? {} : { pairs: options.pairs }),
+      maxPairs: options.maxPairs,
+      ...limits,
+      scenarioLimitNs: scenario.migration.maxTotalNs,
+      run: (request) => runOne(request, { text, name: input.name, options, base: directory.path, signals }),
+      nowNs: () => performance.now() * 1e6,
+      onStep: (step) => {
+        directory.event(step)
+        progress.step(step)
+      },
+    })
+    await directory.write('scenario.yaml', finalText)
+    await directory.write('validation.json', `${JSON.stringify(validation, null, 2)}\n`)
+  } finally {
+    progress.done()
+    signals.close()
+    await directory.seal()
+  }
+  if (json) printJson({ ...validation, run_dir: directory.path })
+  else printText(validationSummary(validation, directory.path))
+  return validation.ended === 'cancelled' ? (signals.exitCode ?? exitCode.sigint) : exitOf(validation.verdict)
+}
+
+function exitOf(verdict: Verdict): number {
+  switch (verdict) {
+    case 'PASS':
+      return exitCode.ok
+    case 'FAIL':
+      return exitCode.verdictFail
+    case 'INCONCLUSIVE':
+      return exitCode.inconclusive
+  }
+}
+
+const unmarked = 'best-effort'
+
+/** The unmarked arm, the scenario's own, and the usual alternatives. */
+function armsOf(
+  marking: ScenarioDocument['migration']['marking'],
+  price: boolean,
+): readonly [Arm, Arm, ...Arm[]] {
+  const bulk = String(marking.bulk)
+  const final = String(marking.final ?? marking.bulk)
+  const pair: readonly [Arm, Arm] = [
+    { name: 'unmarked', marking: { bulk: unmarked, final: unmarked } },
+    { name: 'marked', marking: { bulk, final } },
+  ]
+  if (!price) return pair
+  return [
+    ...pair,
+    { name: 'bulk-only', marking: { bulk, final: unmarked } },
+    { name: 'final-only', marking: { bulk: unmarked, final } },
+    { name: 'scavenger', marking: { bulk: 'LE', final: 'CS7' } },
+  ]
+}
+
+function claimsOf(scenario: Scenario, options: Options): readonly Claim[] {
+  const minEffect = parsePercent(options.minEffect)
+  const others = othersOf(scenario)
+  const levels = options.claim.flatMap((text) => {
+    const claims = levelClaims(text, others)
+    if (!('problem' in claims)) return claims
+    throw usageError(`--claim "${text}": ${claims.problem}`, { code: 'bad-claim' })
+  })
+  return [...migrationClaims(minEffect, options.decide), ...othersClaims(others, minEffect), ...levels]
+}
+
+/** The streams of cross-traffic, by the roles that results give them. */
+function othersOf(scenario: Scenario): readonly Other[] {
+  return scenario.crossTraffic.map((stream, i) => ({
+    stream: `cross-traffic ${i} ${stream.kind}`,
+    class: stream.trafficClass.name,
+  }))
+}
+
+interface Place {
+  readonly text: string
+  readonly name: string
+  readonly options: Options
+  /** Directory of the validation. */
+  readonly base: string
+  readonly signals: Interrupts
+}
+
+async function runOne(request: RunRequest, place: Place): Promise<RunResult> {
+  const { arm, seed, limitNs, label } = request
+  const { scenario, text } = readScenario(place.text, place.name, [
+    ...place.options.set,
+    `seed=${seed}`,
+    `migration.marking.bulk=${arm.marking.bulk}`,
+    `migration.marking.final=${arm.marking.final}`,
+    `migration.max_total_time=${Math.round(limitNs / 1e6)}ms`,
+  ])
+  return runScenario({
+    scenario,
+    text,
+    directory: await RunDirectory.make(join(place.base, 'runs', label)),
+    keepCaptures: place.options.keepCaptures === true,
+    cancel: place.signals.first,
+    abandon: place.signals.second,
+  })
+}
