@@ -33,7 +33,7 @@ const cases: readonly (readonly [file: string, line: string, complaint?: RegExp]
   ['wire/a.ts', "import x from 'node:zlib'", /Node\.js builtin module/],
   ['wire/a.ts', "import x from 'node:fs/promises'", /Node\.js builtin module/],
   ['agent/a.ts', "import x from 'node:net'"],
-  ['capture/read.ts', "import x from 'node:fs/promises'"],
+  ['capture/bytes.ts', "import x from 'node:fs/promises'"],
   ['migration/a.ts', 'const x = Date.now()', /global variable Date/],
   ['migration/a.ts', 'const x = process.pid', /global variable process/],
   ['migration/a.ts', 'const x = setTimeout(() => {}, 1)', /global variable setTimeout/],

@@ -38,11 +38,11 @@ export interface LinkOptions {
   readonly sendBufferBytes?: number
   /** Both agents run on one kernel and share its clock, so that the destination's time stamps can be used. */
   readonly sharedClock: boolean
+  /** A link that is not up by this time of the monotonic clock fails. */
+  readonly setUpByNs: number
   readonly hooks: LaneHooks
 }
 
-const connectTimeoutMs = 10_000
-const replyTimeoutNs = 10e9
 const abortTimeoutNs = 1e9
 /** The audit is no part of the migration; it may meet the congestion that the migration met. */
 const auditTimeoutNs = 60e9
@@ -88,7 +88,7 @@ export class Link {
       // One after the other: the destination numbers its lanes, and a refusal names one.
       for (const [index, endpoint] of options.lanes.entries()) await link.#openLane(index, endpoint)
       const [agreed] = await Promise.all([
-        link.#reply(FrameType.configOk, monotonicNs() + replyTimeoutNs),
+        link.#reply(FrameType.configOk, options.setUpByNs),
         link.#first().send(frame(FrameType.config, 0, 0, encodeSession(session))),
       ])
       if (agreed === 'gave up') throw silent('the session description')
@@ -237,7 +237,7 @@ export class Link {
       ...(this.#options.sendBufferBytes === undefined
         ? {}
         : { sendBufferBytes: this.#options.sendBufferBytes }),
-      connectTimeoutMs,
+      connectTimeoutMs: this.#setUpMs(),
       onread: inbound.onread,
     })
     // The challenge cannot have been read yet: reading starts in the event loop's next turn.
@@ -267,7 +267,7 @@ export class Link {
     const promise = new Promise<void>((done, reject) => {
       const timer = setTimeout(
         () => reject(silent(`the handshake on lane ${endpoint.name}`)),
-        replyTimeoutNs / 1e6,
+        this.#setUpMs(),
       )
       resolve = () => {
         clearTimeout(timer)
@@ -290,6 +290,12 @@ export class Link {
     const socket = this.#sockets.get(name)
     assert(socket !== undefined, 'every lane of a link has a socket')
     return socket
+  }
+
+  /** What is left for the set-up, in whole milliseconds, for timers. */
+  #setUpMs(): number {
+    const left = (this.#options.setUpByNs - monotonicNs()) / 1e6
+    return Math.max(1, Math.min(Math.ceil(left), 2 ** 31 - 1))
   }
 
   #first(): SourceLane {

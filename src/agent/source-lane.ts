@@ -115,12 +115,20 @@ export class SourceLane {
     const timer = setTimeout(() => this.giveUp(), millisecondsUntil(feed.giveUpAtNs))
     try {
       await this.#writeAll(feed, order, startNs, totals)
+      // A rate limit holds to the end of the copy, or the next one would begin with a burst.
+      if (feed.rateLimitBps !== undefined) {
+        await this.#pace(feed, startNs, totals.payloadBytes, feed.giveUpAtNs)
+      }
       if (order.length > 0) await this.#flush()
     } finally {
       clearTimeout(timer)
     }
     if (this.#error !== undefined) throw this.#error
-    order.forEachUpTo(this.#pagesConfirmed - confirmedBefore, (page) => feed.sent.add(page))
+    const confirmed = this.#pagesConfirmed - confirmedBefore
+    order.forEachUpTo(confirmed, (page) => feed.sent.add(page))
+    // A copy that was cut off may have pages on their way: what was not confirmed is not goodput.
+    if (confirmed < order.length)
+      totals.payloadBytes = Math.round((totals.payloadBytes * confirmed) / order.length)
     return totals
   }
 
@@ -177,7 +185,9 @@ export class SourceLane {
     for (let from = 0; from < batch.length; from += pagesPerWrite) {
       const slot = this.#turn++ % writesInFlight
       await this.#writes[slot]
-      if (feed.rateLimitBps !== undefined) await this.#pace(feed, startNs, totals.payloadBytes)
+      if (feed.rateLimitBps !== undefined) {
+        await this.#pace(feed, startNs, totals.payloadBytes, feed.feedUntilNs)
+      }
       if (this.#over(feed)) return from
       feed.advanceGuest()
       const pages = batch.subarray(from, from + pagesPerWrite)
@@ -218,9 +228,9 @@ export class SourceLane {
     this.#flipPage = undefined
   }
 
-  async #pace(feed: Feed, startNs: number, payloadBytes: number): Promise<void> {
+  async #pace(feed: Feed, startNs: number, payloadBytes: number, latestNs: number): Promise<void> {
     const dueNs = startNs + (payloadBytes * 8e9) / feed.rateLimitBps!
-    const until = Math.min(dueNs, feed.feedUntilNs)
+    const until = Math.min(dueNs, latestNs)
     while (monotonicNs() < until && !this.#over(feed)) {
       await sleep(Math.min((until - monotonicNs()) / 1e6, 50))
     }

@@ -4,10 +4,10 @@
  */
 
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { type ContentSpec, pageContent } from '../memory/content.js'
+import { type ContentSpec, type PageContent, pageContent } from '../memory/content.js'
 import { migrate } from '../migration/engine.js'
 import type { Journal } from '../migration/journal.js'
-import type { MigrationRecord } from '../migration/metrics.js'
+import { type MigrationRecord, nothingMoved } from '../migration/metrics.js'
 import type { Strategy } from '../migration/strategy.js'
 import { PagewireError } from '../support/errors.js'
 import { Guest, type GuestSpec } from '../workload/guest.js'
@@ -79,6 +79,7 @@ class Source implements RunningSource {
   #testbed: AgentTestbed | undefined
   #link: Link | undefined
   #cancelled = false
+  #cancelSetUp: (() => void) | undefined
   readonly result: Promise<SourceResult>
 
   constructor(job: SourceJob, strategy: Strategy, journal: Journal) {
@@ -101,6 +102,7 @@ class Source implements RunningSource {
 
   cancel(): void {
     this.#cancelled = true
+    this.#cancelSetUp?.()
     this.#testbed?.cancel()
   }
 
@@ -111,32 +113,84 @@ class Source implements RunningSource {
     const cpuBefore = process.cpuUsage()
     delay.enable()
 
-    const link = await Link.open(linkOptions(job), sessionOf(job), content, this.#guest.memory)
-    this.#link = link
+    const link = await this.#open(content)
     const setupNs = monotonicNs() - this.#beganNs
-    const testbed = new AgentTestbed(this.#guest, link)
-    this.#testbed = testbed
-    if (this.#cancelled) testbed.cancel()
-
-    const record = await migrate(strategy, testbed, { maxTotalNs: job.maxTotalNs }, journal, this.#beganNs)
+    const { record, verified, lanes } =
+      link === undefined
+        ? { record: this.#notSetUp(strategy), verified: false, lanes: [] }
+        : await this.#migrate(link, strategy, journal)
     const endedNs = this.#beganNs + record.totalNs
     delay.disable()
     const cpu = process.cpuUsage(cpuBefore)
-    const lanes = link.statistics()
-    const audited = record.outcome === 'completed' ? await audit(link) : undefined
-
     return {
-      record: audited instanceof PagewireError ? failedBy(record, audited) : record,
-      verified: audited === 'equal',
+      record,
+      verified,
       setupNs,
       beganNs: this.#beganNs,
       endedNs,
-      lanes: audited === undefined ? lanes : withAudit(lanes, link),
+      lanes,
       guestWrites: this.#guest.memory.writes,
       guestRunNs: this.#guest.guestNs,
-      cpuShare: ((cpu.user + cpu.system) * 1000) / Math.max(1, endedNs - this.#beganNs),
+      cpuShare: ((cpu.user + cpu.system) * 1000) / Math.max(1, monotonicNs() - this.#beganNs),
       eventLoopDelayP99Ns: delay.percentile(99),
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    }
+  }
+
+  /** The link, or nothing when the time of the whole migration went by, or somebody cancelled, before it was up. */
+  async #open(content: PageContent): Promise<Link | undefined> {
+    const job = this.#job
+    const opening = Link.open(linkOptions(job, this.#beganNs), sessionOf(job), content, this.#guest.memory)
+    const late = new Promise<undefined>((resolve) => {
+      const timer = setTimeout(() => resolve(undefined), Math.min(job.maxTotalNs / 1e6, 2 ** 31 - 1))
+      this.#cancelSetUp = () => resolve(undefined)
+      opening.finally(() => clearTimeout(timer)).catch(() => {})
+    })
+    try {
+      const link = await Promise.race([opening, late])
+      // Whatever comes of it later is of no use any more.
+      if (link === undefined) opening.then((unused) => unused.close()).catch(() => {})
+      return link
+    } catch (error) {
+      if (monotonicNs() - this.#beganNs >= job.maxTotalNs) return undefined
+      throw error
+    }
+  }
+
+  #notSetUp(strategy: Strategy): MigrationRecord {
+    // The guest has run all the while; it is lazy, and nobody has looked yet.
+    this.#guest.advance(monotonicNs())
+    const totalNs = monotonicNs() - this.#beganNs
+    const limit = (this.#job.maxTotalNs / 1e9).toFixed(1)
+    return nothingMoved(
+      strategy.info.name,
+      this.#cancelled ? 'cancelled' : 'aborted',
+      this.#cancelled
+        ? 'stopped by the user'
+        : `the connections could not be set up within max_total_time (${limit} s)`,
+      totalNs,
+      this.#guest.memory.totalPages,
+    )
+  }
+
+  async #migrate(
+    link: Link,
+    strategy: Strategy,
+    journal: Journal,
+  ): Promise<Pick<SourceResult, 'record' | 'verified' | 'lanes'>> {
+    this.#link = link
+    const testbed = new AgentTestbed(this.#guest, link)
+    this.#testbed = testbed
+    if (this.#cancelled) testbed.cancel()
+    const { maxTotalNs } = this.#job
+    const record = await migrate(strategy, testbed, { maxTotalNs }, journal, this.#beganNs)
+    const lanes = link.statistics()
+    if (record.outcome !== 'completed') return { record, verified: false, lanes }
+    const audited = await audit(link)
+    return {
+      record: audited instanceof PagewireError ? failedBy(record, audited) : record,
+      verified: audited === 'equal',
+      lanes: withAudit(lanes, link),
     }
   }
 }
@@ -174,7 +228,7 @@ function sessionOf(job: SourceJob): Session {
   }
 }
 
-function linkOptions(job: SourceJob): LinkOptions {
+function linkOptions(job: SourceJob, beganNs: number): LinkOptions {
   return {
     host: job.host,
     lanes: job.lanes,
@@ -183,6 +237,7 @@ function linkOptions(job: SourceJob): LinkOptions {
     unsentBytes: job.unsentBytes,
     ...(job.sendBufferBytes === undefined ? {} : { sendBufferBytes: job.sendBufferBytes }),
     sharedClock: job.sharedClock,
+    setUpByNs: beganNs + job.maxTotalNs,
     hooks: job.hooks,
   }
 }

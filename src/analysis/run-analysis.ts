@@ -5,7 +5,7 @@
 
 import { decode } from '../capture/decode.js'
 import { absent, type Frame } from '../capture/frame.js'
-import { type CaptureReader, openCapture } from '../capture/read.js'
+import { type FrameReader, openCapture } from '../capture/read.js'
 import { TimeBase } from '../capture/record-scanner.js'
 import { TimeOrder } from '../capture/time-order.js'
 import { defaultTable, type MarkingTable, pcpByDscp } from '../marking/traffic-class.js'
@@ -63,7 +63,7 @@ export interface RunAnalysis {
  */
 export async function analyseRun(input: RunAnalysisInput): Promise<RunAnalysis> {
   const timeBase = new TimeBase()
-  const readers: CaptureReader[] = []
+  const readers: FrameReader[] = []
   try {
     for (const point of capturePoints) readers.push(await openCapture(input.captures[point], timeBase))
     const order = new TimeOrder(readers)
@@ -108,7 +108,7 @@ class RunPass {
   private readonly enteredByPcp = new Float64Array(pcpValues)
   private readonly leftByPcp = new Float64Array(pcpValues)
 
-  constructor(input: RunAnalysisInput, readers: readonly CaptureReader[], baseNs: number) {
+  constructor(input: RunAnalysisInput, readers: readonly FrameReader[], baseNs: number) {
     this.input = input
     this.flows = new FlowIndex(input.flows)
     this.rows = new RowTable()

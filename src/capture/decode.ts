@@ -126,10 +126,8 @@ function stacked(frame: Frame, at: number): void {
   let position = at
   let named = frame.tags > 0
   while (type === typeVlan || type === typeProviderVlan || type === typeOldProviderVlan) {
-    if (position + 4 > end) {
-      frame.network = absent
-      return
-    }
+    frame.network = absent
+    if (position + 2 > end) return
     const tag = view.getUint16(position)
     if (frame.tags === 0 || (!named && type === typeVlan)) {
       frame.vlan = tag & 0xfff
@@ -137,6 +135,7 @@ function stacked(frame: Frame, at: number): void {
     }
     named ||= type === typeVlan
     frame.tags++
+    if (position + 4 > end) return
     type = view.getUint16(position + 2)
     position += 4
     frame.etherType = type

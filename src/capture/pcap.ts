@@ -50,6 +50,7 @@ export class PcapScanner implements RecordScanner {
   readonly format: string
   readonly snapLength: number
   readonly linkTypes: readonly number[]
+  readonly dropped = undefined
   problem: CaptureProblem | undefined
   private readonly little: boolean
   private readonly fractionNs: number

@@ -34,6 +34,8 @@ export interface RecordScanner {
   /** Bytes kept of each frame (snaplen), the largest of the file's interfaces; 0 when the file sets no limit. */
   readonly snapLength: number
   readonly linkTypes: readonly number[]
+  /** Frames that the capturing program says it missed; undefined if the format does not say. */
+  readonly dropped: number | undefined
   /** Moves to the next frame. Allocates nothing per frame. */
   next(window: Window, frame: Frame): number
   /** Says what is wrong when the file ends with `rest` unread bytes at `offset`; undefined if that is a good end. */

@@ -1,6 +1,6 @@
 /** Several captures of one clock as one sequence of frames, in bounded memory. */
 
-import type { CaptureReader } from './read.js'
+import type { FrameReader } from './read.js'
 
 /**
  * Walks over several captures at once, always at the earliest frame. Use:
@@ -10,10 +10,10 @@ import type { CaptureReader } from './read.js'
 export class TimeOrder {
   /** Index of the capture that holds the earliest frame; -1 at the end. */
   current = -1
-  private readonly readers: readonly CaptureReader[]
+  private readonly readers: readonly FrameReader[]
   private readonly times: Float64Array
 
-  constructor(readers: readonly CaptureReader[]) {
+  constructor(readers: readonly FrameReader[]) {
     this.readers = readers
     this.times = new Float64Array(readers.length).fill(Number.POSITIVE_INFINITY)
   }

@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises'
 import { failure } from '../support/errors.js'
 import type { Frame } from './frame.js'
 import { pcapHeaderBytes, pcapMagic } from './pcap.js'
-import { type CaptureReader, openCapture } from './read.js'
+import { type FrameReader, openCapture } from './read.js'
 import { maxFrameBytes, TimeBase } from './record-scanner.js'
 import { TimeOrder } from './time-order.js'
 
@@ -72,7 +72,7 @@ export class PcapWriter {
  */
 export async function mergeCaptures(inputs: readonly string[], output: string): Promise<number> {
   const timeBase = new TimeBase()
-  const readers: CaptureReader[] = []
+  const readers: FrameReader[] = []
   try {
     for (const path of inputs) readers.push(await openCapture(path, timeBase))
     const linkType = readers[0]?.linkTypes[0] ?? 1
@@ -95,7 +95,7 @@ export async function mergeCaptures(inputs: readonly string[], output: string): 
 }
 
 async function copyInOrder(
-  readers: readonly CaptureReader[],
+  readers: readonly FrameReader[],
   paths: readonly string[],
   writer: PcapWriter,
   timeBase: TimeBase,

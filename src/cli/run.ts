@@ -1,22 +1,17 @@
 /** `pagewire run`: one migration under contention, on real frames, with everything proven from the captures. */
 
-import { join } from 'node:path'
 import { Command, Option } from 'commander'
 import type { RunHooks } from '../experiment/jobs.js'
-import type { RunResult } from '../experiment/result.js'
-import { RunDirectory } from '../experiment/run-directory.js'
-import { runScenario } from '../experiment/runner.js'
 import { readScenario } from '../experiment/scenario.js'
-import { exitCode, usageError } from '../support/errors.js'
+import { usageError } from '../support/errors.js'
 import { requireLab } from '../topology/requirements.js'
 import { globalOptions } from './globals.js'
 import { examples, prose, setOption } from './help.js'
 import { scenarioInput } from './input.js'
 import { interrupts } from './interrupts.js'
+import { exitOf, measuredRun } from './measured-run.js'
 import { printJson, printText } from './output.js'
-import { runProgress } from './run-progress.js'
 import { runSummary } from './run-summary.js'
-import { timeStamp } from './time-stamp.js'
 
 interface Options {
   readonly out?: string
@@ -64,42 +59,19 @@ once. Needs root.`),
 async function run(file: string | undefined, options: Options, command: Command): Promise<number> {
   const { json, quiet } = globalOptions(command)
   const { text, name } = scenarioInput(file)
-  const { scenario, text: finalText } = readScenario(text, name, options.set)
-  requireLab()
-  const directory = await RunDirectory.make(options.out ?? defaultDirectory(scenario.name))
-  const progress = runProgress(scenario, !quiet && !json, process.stderr)
+  const read = readScenario(text, name, options.set)
+  const hooks = parseHooks(options.testHook)
+  requireLab(['tcpdump'])
   const signals = interrupts()
-  let result: RunResult
   try {
-    result = await runScenario({
-      scenario,
-      text: finalText,
-      directory,
-      hooks: parseHooks(options.testHook),
-      onPhase: (phase) => progress.phase(phase),
-      onProgress: (now) => progress.progress(now),
-      onJournal: (entry) => progress.journal(entry),
-      cancel: signals.first,
-      abandon: signals.second,
-    })
+    const showProgress = !quiet && !json
+    const result = await measuredRun({ read, out: options.out, hooks, showProgress, signals })
+    if (json) printJson(result)
+    else printText(runSummary(result, options.force === true))
+    return exitOf(result, signals.exitCode)
   } finally {
-    progress.done()
     signals.close()
   }
-  if (json) printJson(result)
-  else printText(runSummary(result, options.force === true))
-  return exitOf(result, signals.exitCode)
-}
-
-/** Failed 1, interrupted 130 or 143, invalid 5; an aborted migration is a result, and exits with 0. */
-function exitOf(result: RunResult, interrupted: number | undefined): number {
-  if (result.outcome === 'cancelled') return interrupted ?? exitCode.sigint
-  if (result.outcome === 'failed') return exitCode.failure
-  return result.fidelity.valid ? exitCode.ok : exitCode.inconclusive
-}
-
-function defaultDirectory(name: string): string {
-  return join('pagewire-runs', `${timeStamp(new Date())}-${name}`)
 }
 
 function parseHooks(hooks: readonly string[]): RunHooks {

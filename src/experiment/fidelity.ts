@@ -32,7 +32,8 @@ const cpuShareMax = 0.9
 const eventLoopDelayMsMax = 50
 const rateErrorMax = 0.01
 const dirtyRateErrorMax = 0.02
-const offeredErrorMax = 0.02
+/** A loaded box sends its bursts late, but the load that the migration meets is still the one asked for. */
+const offeredErrorMax = 0.05
 
 export function fidelityOf(input: FidelityInput): Fidelity {
   const checks = [

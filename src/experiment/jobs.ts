@@ -4,20 +4,24 @@ import type { DestinationJob } from '../agent/destination.js'
 import type { NamedSourceJob } from '../agent/job.js'
 import type { LaneEndpoint } from '../agent/session.js'
 import type { LaneHooks } from '../agent/source-lane.js'
+import { markedAs, usualLanes } from '../migration/lanes.js'
+import { strategyNamed } from '../strategies/index.js'
 import type { GuestSpec } from '../workload/guest.js'
 import type { Scenario } from './scenario.js'
 
 /** Unsent bytes the kernel holds of each lane: some 10 ms of a 200 Mbit/s link, so that pages are read late. */
 const unsentBytes = 256 * 1024
 
-/** The lanes in their fixed order. `port`: of the first lane, the others follow; 0 lets the kernel choose. */
-export function laneEndpoints(scenario: Scenario, port: number): readonly LaneEndpoint[] {
-  return Object.entries(scenario.migration.lanes).map(([name, { dscp, pcp }], index) => ({
-    name,
-    dscp,
-    pcp,
-    port: port === 0 ? 0 : port + index,
-  }))
+/**
+ * The lanes that the scenario's strategy needs, in their fixed order. `port`: of the first lane, the others follow;
+ * 0 lets the kernel choose.
+ */
+export function laneEndpoints({ migration }: Scenario, port: number): readonly LaneEndpoint[] {
+  const strategy = strategyNamed(migration.strategy).create(migration.options)
+  return [...usualLanes, ...(strategy.lanes ?? [])].map((name, index) => {
+    const { dscp, pcp } = migration.lanes[markedAs(name)]
+    return { name, dscp, pcp, port: port === 0 ? 0 : port + index }
+  })
 }
 
 export function destinationJob(

@@ -14,14 +14,16 @@ import type { CrossTraffic, Scenario } from './scenario.js'
 const labDelayNs = 50_000
 
 export function modelSpec(scenario: Scenario): ModelSpec {
+  const { lanes } = scenario.migration
   return {
     guest: guestSpec(scenario),
     content: scenario.guest.content,
     deviceBytes: scenario.guest.deviceStateBytes,
     link: modelLink(scenario),
     lanes: {
-      bulk: scenario.migration.lanes.bulk.pcp,
-      final: scenario.migration.lanes.final.pcp,
+      bulk: lanes.bulk.pcp,
+      final: lanes.final.pcp,
+      faults: lanes.faults.pcp,
     },
   }
 }

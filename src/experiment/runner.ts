@@ -6,6 +6,7 @@
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { monotonicNs } from '../agent/clock.js'
+import type { LaneEndpoint } from '../agent/session.js'
 import type { Progress } from '../agent/source.js'
 import {
   type CrossTraffic,
@@ -95,7 +96,7 @@ interface Measured {
   lab?: Lab
   pair?: MigratedPair
   failedWith?: PagewireError
-  lanes: readonly { name: string; port: number }[]
+  lanes: readonly LaneEndpoint[]
   trafficPorts: readonly number[]
   traffic?: CrossTrafficOutcome
   captures: Partial<Record<CaptureName, CaptureSummary>>
@@ -309,7 +310,6 @@ class Run {
     const { scenario } = this.#input
     const { lanes, trafficPorts, pair } = this.#measured
     const migration = lanes.map((lane): ExpectedFlow => {
-      const { dscp, pcp } = scenario.migration.lanes[lane.name as keyof typeof scenario.migration.lanes]
       const bytes = pair?.source.lanes.find(({ name }) => name === lane.name)
       return {
         role: `migration ${lane.name}`,
@@ -317,8 +317,8 @@ class Run {
         serverAddress: lab.address('destination', 'migration'),
         serverPort: lane.port,
         vlan: vlanIds.migration,
-        dscp,
-        pcp,
+        dscp: lane.dscp,
+        pcp: lane.pcp,
         ...(bytes === undefined
           ? {}
           : { applicationBytes: { clientToServer: bytes.bytesWritten, serverToClient: bytes.bytesRead } }),

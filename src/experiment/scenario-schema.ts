@@ -7,7 +7,7 @@
  */
 
 import type { ContentKind, Recipe } from '../memory/content.js'
-import type { LaneName } from '../migration/strategy.js'
+import type { MarkedLane } from '../migration/lanes.js'
 import type { WorkloadKind } from '../workload/workload.js'
 
 const bytes = {
@@ -328,7 +328,7 @@ export interface ScenarioDocument {
     readonly strategy: string
     readonly options: Readonly<Record<string, unknown>>
     readonly marking: { readonly bulk: string | number } & {
-      readonly [lane in LaneName]?: string | number
+      readonly [lane in MarkedLane]?: string | number
     }
     readonly max_total_time: string
     readonly congestion_control: string

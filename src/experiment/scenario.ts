@@ -11,7 +11,7 @@ import {
   withOverrides,
 } from '../marking/traffic-class.js'
 import type { ContentSpec } from '../memory/content.js'
-import type { LaneName } from '../migration/strategy.js'
+import type { MarkedLane } from '../migration/lanes.js'
 import { PagewireError, usageError } from '../support/errors.js'
 import {
   parseBytes,
@@ -87,7 +87,7 @@ export interface Migration {
   readonly strategy: string
   /** As written; checked against the strategy, which converts them itself. */
   readonly options: Readonly<Record<string, unknown>>
-  readonly lanes: Readonly<Record<LaneName, TrafficClass>>
+  readonly lanes: Readonly<Record<MarkedLane, TrafficClass>>
   readonly maxTotalNs: number
   readonly congestionControl: string
   /** SO_SNDBUF of each lane; absent: the kernel tunes it. */
@@ -297,6 +297,7 @@ function migrationOf(migration: ScenarioDocument['migration'], place: Place, cla
     lanes: {
       bulk: classAt(['migration', 'marking', 'bulk'], marking.bulk),
       final: classAt(['migration', 'marking', 'final'], marking.final ?? marking.bulk),
+      faults: classAt(['migration', 'marking', 'faults'], marking.faults ?? marking.final ?? marking.bulk),
     },
     maxTotalNs: place(['migration', 'max_total_time'], () => parseDurationNs(migration.max_total_time)),
     congestionControl: migration.congestion_control,

@@ -49,6 +49,32 @@ export interface MigrationRecord {
   readonly guestThrottleMax: number
 }
 
+/** A migration that ended before its first page could leave. */
+export function nothingMoved(
+  strategy: string,
+  outcome: Outcome,
+  reason: string,
+  totalNs: number,
+  pagesTotal: number,
+): MigrationRecord {
+  return {
+    strategy,
+    outcome,
+    reason,
+    totalNs,
+    rounds: [],
+    pagesTotal,
+    pagesSent: 0,
+    pagesZero: 0,
+    pagesUnique: 0,
+    payloadBytes: 0,
+    messageBytes: 0,
+    goodputBps: 0,
+    guestStallNs: 0,
+    guestThrottleMax: 0,
+  }
+}
+
 /** Bits per second; 0 when no time passed. */
 export function bitsPerSecond(bytes: number, durationNs: number): number {
   return durationNs > 0 ? (bytes * 8 * 1e9) / durationNs : 0

@@ -3,13 +3,9 @@
 import type { Accesses } from '../memory/access-log.js'
 import type { EncodingSpec } from '../memory/encoding.js'
 import type { ReadonlyPageSet } from '../memory/page-set.js'
+import type { LaneName } from './lanes.js'
 
-/**
- * A lane is a TCP connection of its own, open from the start, whose traffic class the scenario gives
- * (`migration.marking`). Changing the mark of a connection in mid-life reorders its packets (RFC 7657
- * section 5.1), so "set priority" is "choose the lane".
- */
-export type LaneName = 'bulk' | 'final'
+export type { LaneName } from './lanes.js'
 
 /** Pages to send on one lane: a set goes in ascending page order, a list in its own order (no page twice). */
 export interface Lane {
@@ -125,6 +121,8 @@ export interface SchemeInfo {
 /** A scheme with its options bound: decides, never does. A generator satisfies the iterator. */
 export interface Strategy {
   readonly info: SchemeInfo
+  /** Lanes that it uses besides `bulk` and `final`. */
+  readonly lanes?: readonly LaneName[]
   decide(first: View): Iterator<Intent, void, View>
 }
 

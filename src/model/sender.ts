@@ -71,6 +71,8 @@ export class Sender {
       const flows = feeds.length === 1 ? 1 : feeds.filter((other) => isRival(other, feed)).length
       if (this.#turn(feed, flows, request, totals) === 0) break
     }
+    // A rate limit holds to the end of the copy, or the next one would begin with a burst.
+    for (const feed of feeds) this.#clock.passTo(Math.min(feed.readyNs, request.giveUpAtNs))
     if (totals.pages > 0) this.#clock.pass(2 * this.#link.delayNs)
     const { payloadBytes, zeroPages } = totals
     return {

@@ -7,6 +7,7 @@ import type { Accesses } from '../memory/access-log.js'
 import { type ContentSpec, pageContent } from '../memory/content.js'
 import { Encoders } from '../memory/encoding.js'
 import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
+import { type MarkedLane, markedAs } from '../migration/lanes.js'
 import type { Lane, LaneName } from '../migration/strategy.js'
 import type { CopyRequest, CopyResult, HandoverResult, Testbed } from '../migration/testbed.js'
 import { assert } from '../support/assert.js'
@@ -24,8 +25,8 @@ export interface ModelSpec {
   readonly content?: ContentSpec
   readonly deviceBytes: number
   readonly link: LinkSpec
-  /** 802.1Q priority of each lane. */
-  readonly lanes: Readonly<Record<LaneName, number>>
+  /** 802.1Q priority of each lane that a scenario marks; those not given have that of `bulk`. */
+  readonly lanes: { readonly bulk: number } & Readonly<Partial<Record<MarkedLane, number>>>
   /** Pages between two looks at the dirty log; Xen's 1024 when absent. Scaled guests need it scaled. */
   readonly pagesPerPeek?: number
 }
@@ -110,10 +111,10 @@ export class ModelTestbed implements Testbed {
   }
 
   async handover(via: LaneName, giveUpAtNs: number): Promise<HandoverResult | 'gave up'> {
-    const { link, deviceBytes, lanes } = this.#spec
+    const { link, deviceBytes } = this.#spec
     const messageBytes = deviceBytes + link.messageHeaderBytes
     const bits = wireBits(link, messageBytes)
-    if (this.#wire.send(lanes[via], 1, bits, giveUpAtNs - 2 * link.delayNs) < bits) return 'gave up'
+    if (this.#wire.send(this.#pcp(via), 1, bits, giveUpAtNs - 2 * link.delayNs) < bits) return 'gave up'
     this.#clock.pass(link.delayNs)
     const resumedNs = this.nowNs()
     this.#clock.pass(link.delayNs)
@@ -132,16 +133,17 @@ export class ModelTestbed implements Testbed {
   }
 
   #feed(lane: Lane): Feed {
-    return new Feed(
-      lane,
-      this.#spec.lanes[lane.via],
-      this.#rank(lane.via),
-      this.#spec.pagesPerPeek ?? pagesPerPeek,
-    )
+    const pcp = this.#pcp(lane.via)
+    return new Feed(lane, pcp, this.#rank(pcp), this.#spec.pagesPerPeek ?? pagesPerPeek)
+  }
+
+  #pcp(lane: LaneName): number {
+    const { lanes } = this.#spec
+    return lanes[markedAs(lane)] ?? lanes.bulk
   }
 
   /** With one queue for all, nobody is served first. */
-  #rank(via: LaneName): number {
-    return this.#spec.link.discipline === 'strict' ? rank(this.#spec.lanes[via]) : 0
+  #rank(pcp: number): number {
+    return this.#spec.link.discipline === 'strict' ? rank(pcp) : 0
   }
 }

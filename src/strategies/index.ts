@@ -3,11 +3,14 @@
 import type { StrategyFactory } from '../migration/strategy.js'
 import { usageError } from '../support/errors.js'
 import { asyncCache } from './async-cache.js'
+import { delta } from './delta.js'
 import { farzinAlamdari } from './farzin-alamdari.js'
 import { hu } from './hu.js'
 import { ibrahim } from './ibrahim.js'
 import { ma } from './ma.js'
+import { mecom } from './mecom.js'
 import { preCopy } from './pre-copy.js'
+import { qemu } from './qemu.js'
 import { safari } from './safari.js'
 import { stopAndCopy } from './stop-and-copy.js'
 import { stord } from './stord.js'
@@ -16,7 +19,10 @@ import { zaw } from './zaw.js'
 export const strategies: readonly StrategyFactory[] = [
   stopAndCopy,
   preCopy,
+  qemu,
   stord,
+  mecom,
+  delta,
   asyncCache,
   ma,
   hu,

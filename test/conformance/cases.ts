@@ -7,6 +7,15 @@ export interface Case {
   readonly options: Readonly<Record<string, unknown>>
 }
 
+/** QEMU's times scaled to a guest that is sent in half a millisecond. */
+const fastQemu = {
+  downtime_limit: '20us',
+  window: '50us',
+  period: '200us',
+  max_bandwidth: '0bit',
+  max_rounds: 60,
+} as const
+
 /** Besides the defaults. */
 const variants: Readonly<Record<string, readonly Readonly<Record<string, unknown>>[]>> = {
   'pre-copy': [
@@ -30,6 +39,15 @@ const variants: Readonly<Record<string, readonly Readonly<Record<string, unknown
   zaw: [{ list: 0.5, observe_for: '1ms' }, { list: 0 }],
   'farzin-alamdari': [{ distance: 'exact' }, { horizon: 10, patience: 1 }],
   ibrahim: [{ floor: '20us' }, { rules: 'floor-only', floor: '100us', max_rounds: 60 }],
+  qemu: [
+    { ...fastQemu },
+    { ...fastQemu, brake: 'auto-converge', max_rounds: 400 },
+    { ...fastQemu, brake: 'auto-converge', tail_slow: true },
+    { ...fastQemu, brake: 'dirty-limit', dirty_quota: '2gbit', tolerance: '100mbit' },
+    { ...fastQemu, channels: 4, zero_pages: false },
+  ],
+  xbzrle: [{ ...fastQemu }, { ...fastQemu, format: 'xbrle', cache: '256KiB' }, { ...fastQemu, cache: '0B' }],
+  mecom: [{ compress: false }, { threads: 2, thread_rate: '100gbit' }],
   stord: [{ split: 1 }, { split: 7 }, { split: 3, skip: true }, { threshold_pages: 0, max_volume: 4 }],
 }
 

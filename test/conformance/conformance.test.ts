@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { ContentSpec } from '../../src/memory/content.js'
 import { migrate } from '../../src/migration/engine.js'
 import { silentJournal } from '../../src/migration/journal.js'
 import type { MigrationRecord } from '../../src/migration/metrics.js'
@@ -12,7 +13,8 @@ import { testSeeds } from '../support/seeds.js'
 import { cases, nameOf } from './cases.js'
 import { type Hazards, HostileTestbed } from './hostile-testbed.js'
 
-const pages = 512
+/** Schemes that really encode every page get a smaller guest, so that the suite stays quick. */
+const pagesFor = (scheme: string): number => (['xbzrle', 'mecom'].includes(scheme) ? 128 : 512)
 const workloads: readonly Partial<WorkloadSpec>[] = [
   { kind: 'cycle' },
   { kind: 'cycle', workingSetPages: 40 },
@@ -50,13 +52,23 @@ function checkRecord(record: MigrationRecord, testbed: ModelTestbed): void {
   }
 }
 
+/** QEMU suspends a guest, even a silent one, while the rest fits its downtime limit: the tail of the sweep goes last. */
+const stopsWithRest = ['qemu', 'xbzrle']
+
+const contents: readonly ContentSpec[] = [
+  { kind: 'random' },
+  { kind: 'mix', shares: { zero: 1, regular: 1, pointer: 1, random: 1, 'sparse-update': 2 } },
+]
+
 for (const one of cases) {
+  const pages = pagesFor(one.scheme)
   const strategy = strategyNamed(one.scheme).create(one.options)
 
   testSeeds(`${nameOf(one)}: memory arrives as it was, over workloads and seeds`, 50, async (seed) => {
     const workload = workloads[seed % workloads.length]!
     const ratio = ratios[Math.floor(seed / workloads.length) % ratios.length]!
-    const setting: Setting = { pages, ratio, workload, seed, deviceBytes: 3 * pageBytes }
+    const content = contents[seed % contents.length]!
+    const setting: Setting = { pages, ratio, workload, seed, content, deviceBytes: 3 * pageBytes }
     const { record, testbed } = await run(strategy, {}, setting)
     assert.equal(record.outcome, 'completed')
     checkRecord(record, testbed)
@@ -70,7 +82,8 @@ for (const one of cases) {
   test(`${nameOf(one)}: a silent guest is sent once, and stands still for its device state only`, async () => {
     const { record } = await run(strategy, {}, { pages, ratio: 0, deviceBytes: 3 * pageBytes })
     assert.equal(record.pagesSent, pages)
-    if (one.scheme !== 'stop-and-copy') assert.equal(record.downtimeNs, 3 * pageNs)
+    if (one.scheme === 'stop-and-copy' || stopsWithRest.includes(one.scheme)) return
+    assert.equal(record.downtimeNs, 3 * pageNs)
   })
 
   testSeeds(`${nameOf(one)}: a hostile world costs time, never memory`, 50, async (seed) => {

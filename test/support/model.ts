@@ -1,6 +1,7 @@
 /** Migrations on the model for tests: a logical clock on which a page takes a whole number of nanoseconds. */
 
 import assert from 'node:assert/strict'
+import type { ContentSpec } from '../../src/memory/content.js'
 import { migrate } from '../../src/migration/engine.js'
 import { silentJournal } from '../../src/migration/journal.js'
 import type { MigrationRecord } from '../../src/migration/metrics.js'
@@ -24,6 +25,7 @@ export interface Setting {
   readonly deviceBytes?: number
   readonly link?: LinkSpec
   readonly readsPerWrite?: number
+  readonly content?: ContentSpec
 }
 
 export function modelSpec(setting: Setting): ModelSpec {
@@ -43,6 +45,7 @@ export function modelSpec(setting: Setting): ModelSpec {
         ...setting.workload,
       },
     },
+    ...(setting.content === undefined ? {} : { content: setting.content }),
     deviceBytes: setting.deviceBytes ?? 0,
     link: setting.link ?? logical,
     lanes: { bulk: 7, final: 7 },

@@ -163,3 +163,127 @@ function address(text: string): Uint8Array {
 function mac(text: string): Uint8Array {
   return Uint8Array.from(text.split(':').map((part) => Number.parseInt(part, 16)))
 }
+
+export interface PcapngInterface {
+  readonly linkType?: number
+  readonly snapLength?: number
+  /** if_tsresol; default absent, which means microseconds. */
+  readonly resolution?: number
+  /** if_tsoffset in seconds. */
+  readonly offsetSeconds?: number
+}
+
+/** Writes pcapng block by block, so that a test can put them in any order. */
+export class PcapngBuilder {
+  private readonly blocks: Uint8Array[] = []
+  private interfaces: PcapngInterface[] = []
+  private little = true
+
+  section(bigEndian = false): this {
+    this.little = !bigEndian
+    this.interfaces = []
+    const body = new Uint8Array(16)
+    const view = new DataView(body.buffer)
+    view.setUint32(0, 0x1a2b3c4d, this.little)
+    view.setUint16(4, 1, this.little)
+    view.setBigInt64(8, -1n, this.little)
+    return this.block(
+      0x0a0d0d0a,
+      join(body, this.option(1, new TextEncoder().encode('a comment')), this.option(0)),
+    )
+  }
+
+  describe(one: PcapngInterface = {}): this {
+    this.interfaces.push(one)
+    const body = new Uint8Array(8)
+    const view = new DataView(body.buffer)
+    view.setUint16(0, one.linkType ?? 1, this.little)
+    view.setUint32(4, one.snapLength ?? 0, this.little)
+    const options = [this.option(2, new TextEncoder().encode('eth0'))]
+    if (one.resolution !== undefined) options.push(this.option(9, Uint8Array.of(one.resolution)))
+    if (one.offsetSeconds !== undefined) {
+      const offset = new Uint8Array(8)
+      new DataView(offset.buffer).setBigInt64(0, BigInt(one.offsetSeconds), this.little)
+      options.push(this.option(14, offset))
+    }
+    return this.block(1, join(body, ...options, this.option(0)))
+  }
+
+  /** An enhanced packet block. */
+  packet(frame: CapturedFrame, number = 0): this {
+    const captured = frame.captured ?? frame.bytes.length
+    const head = new Uint8Array(20)
+    const view = new DataView(head.buffer)
+    view.setUint32(0, number, this.little)
+    this.stamp(view, 4, frame, number)
+    view.setUint32(12, captured, this.little)
+    view.setUint32(16, frame.bytes.length, this.little)
+    return this.block(
+      6,
+      join(head, padded(frame.bytes.subarray(0, captured)), this.option(1, Uint8Array.of(33))),
+    )
+  }
+
+  /** A simple packet block: no time, always the first interface. */
+  simple(bytes: Uint8Array): this {
+    const head = new Uint8Array(4)
+    new DataView(head.buffer).setUint32(0, bytes.length, this.little)
+    const limit = this.interfaces[0]?.snapLength ?? 0
+    return this.block(3, join(head, padded(limit === 0 ? bytes : bytes.subarray(0, limit))))
+  }
+
+  /** The obsolete packet block. */
+  obsolete(frame: CapturedFrame, number = 0): this {
+    const head = new Uint8Array(20)
+    const view = new DataView(head.buffer)
+    view.setUint16(0, number, this.little)
+    view.setUint16(2, 0xffff, this.little)
+    this.stamp(view, 4, frame, number)
+    view.setUint32(12, frame.bytes.length, this.little)
+    view.setUint32(16, frame.bytes.length, this.little)
+    return this.block(2, join(head, padded(frame.bytes)))
+  }
+
+  /** An interface statistics block with a count of dropped frames. */
+  statistics(dropped: number): this {
+    const count = new Uint8Array(8)
+    new DataView(count.buffer).setBigUint64(0, BigInt(dropped), this.little)
+    return this.block(5, join(new Uint8Array(12), this.option(5, count), this.option(0)))
+  }
+
+  block(type: number, body: Uint8Array): this {
+    const bytes = new Uint8Array(12 + padded(body).length)
+    const view = new DataView(bytes.buffer)
+    view.setUint32(0, type, this.little)
+    view.setUint32(4, bytes.length, this.little)
+    bytes.set(body, 8)
+    view.setUint32(bytes.length - 4, bytes.length, this.little)
+    this.blocks.push(bytes)
+    return this
+  }
+
+  bytes(): Uint8Array {
+    return join(...this.blocks)
+  }
+
+  private stamp(view: DataView, at: number, frame: CapturedFrame, number: number): void {
+    const { resolution = 6, offsetSeconds = 0 } = this.interfaces[number] ?? {}
+    const units = resolution & 0x80 ? 2n ** BigInt(resolution & 0x7f) : 10n ** BigInt(resolution)
+    const ns = BigInt(baseSeconds - offsetSeconds) * 1_000_000_000n + BigInt(frame.atNs)
+    const stamp = (ns * units) / 1_000_000_000n
+    view.setUint32(at, Number(stamp >> 32n), this.little)
+    view.setUint32(at + 4, Number(stamp & 0xffff_ffffn), this.little)
+  }
+
+  private option(code: number, value: Uint8Array = new Uint8Array(0)): Uint8Array {
+    const head = new Uint8Array(4)
+    const view = new DataView(head.buffer)
+    view.setUint16(0, code, this.little)
+    view.setUint16(2, value.length, this.little)
+    return join(head, padded(value))
+  }
+}
+
+function padded(bytes: Uint8Array): Uint8Array {
+  return join(bytes, new Uint8Array((4 - (bytes.length % 4)) % 4))
+}

@@ -1,0 +1,60 @@
+/** One measured run as commands make it: a run directory, a progress line, interrupts. */
+
+import { join } from 'node:path'
+import type { RunHooks } from '../experiment/jobs.js'
+import type { RunResult } from '../experiment/result.js'
+import { RunDirectory } from '../experiment/run-directory.js'
+import { runScenario } from '../experiment/runner.js'
+import type { ReadScenario } from '../experiment/scenario.js'
+import { exitCode } from '../support/errors.js'
+import type { Interrupts } from './interrupts.js'
+import { runProgress } from './run-progress.js'
+import { timeStamp } from './time-stamp.js'
+
+export interface MeasuredRun {
+  readonly read: ReadScenario
+  /** Default: ./pagewire-runs/TIME-NAME. */
+  readonly out: string | undefined
+  readonly hooks: RunHooks
+  readonly showProgress: boolean
+  readonly signals: Interrupts
+}
+
+/** Runs and returns the result, which is in the run directory too. */
+export async function measuredRun({
+  read,
+  out,
+  hooks,
+  showProgress,
+  signals,
+}: MeasuredRun): Promise<RunResult> {
+  const { scenario, text } = read
+  const directory = await RunDirectory.make(out ?? defaultDirectory(scenario.name))
+  const progress = runProgress(scenario, showProgress, process.stderr)
+  try {
+    return await runScenario({
+      scenario,
+      text,
+      directory,
+      hooks,
+      onPhase: (phase) => progress.phase(phase),
+      onProgress: (now) => progress.progress(now),
+      onJournal: (entry) => progress.journal(entry),
+      cancel: signals.first,
+      abandon: signals.second,
+    })
+  } finally {
+    progress.done()
+  }
+}
+
+/** Failed 1, interrupted 130 or 143, invalid 5; an aborted migration is a result, and exits with 0. */
+export function exitOf(result: RunResult, interrupted: number | undefined): number {
+  if (result.outcome === 'cancelled') return interrupted ?? exitCode.sigint
+  if (result.outcome === 'failed') return exitCode.failure
+  return result.fidelity.valid ? exitCode.ok : exitCode.inconclusive
+}
+
+function defaultDirectory(name: string): string {
+  return join('pagewire-runs', `${timeStamp(new Date())}-${name}`)
+}

@@ -1,0 +1,26 @@
+/** The lanes of a migration: which a scenario marks, and what the others are marked as. Types and their one rule. */
+
+/** A lane that a scenario gives a traffic class. */
+export type MarkedLane = 'bulk' | 'final' | 'faults'
+
+/**
+ * A lane is a TCP connection of its own, open from the start, whose traffic class the scenario gives
+ * (`migration.marking`). Changing the mark of a connection in mid-life reorders its packets (RFC 7657
+ * section 5.1), so "set priority" is "choose the lane". Channels are further connections beside `bulk`.
+ */
+export type LaneName = MarkedLane | `channel-${number}`
+
+/** Lanes that every migration opens; a strategy asks for others. */
+export const usualLanes: readonly LaneName[] = ['bulk', 'final']
+
+/** The lane whose traffic class this one has. */
+export function markedAs(lane: LaneName): MarkedLane {
+  switch (lane) {
+    case 'bulk':
+    case 'final':
+    case 'faults':
+      return lane
+    default:
+      return 'bulk'
+  }
+}
