@@ -4,7 +4,7 @@ import { flagAck, flagSyn } from '../capture/decode.js'
 import type { Frame } from '../capture/frame.js'
 import { ClassTable } from './class-table.js'
 import { FlowTable } from './flow-table.js'
-import { SeriesClock } from './series.js'
+import { Series, SeriesClock } from './series.js'
 import { TcpTable } from './tcp-table.js'
 
 const none = -1
@@ -20,17 +20,21 @@ export class CapturePass {
   readonly flows = new FlowTable()
   /** Counters of the two directions of flow n in rows 2 n and 2 n + 1. */
   readonly directions = new TcpTable()
+  /** Series of each row of `directions`, if they were asked for. */
+  readonly directionSeries: Series[] | undefined
   private knownFlows = 0
 
-  /** `intervalNs` is the width of a bin of the time series. */
-  constructor(intervalNs: number) {
+  /** `intervalNs` is the width of a bin of the time series, which flows have only on request. */
+  constructor(intervalNs: number, seriesOfFlows = false) {
     this.clock = new SeriesClock(intervalNs)
     this.classes = new ClassTable(this.clock)
+    this.directionSeries = seriesOfFlows ? [] : undefined
   }
 
   /** Counts one decoded frame. */
   take(frame: Frame): void {
     const { timeNs, wireLength } = frame
+    if (this.packets === 0) this.clock.originNs = timeNs
     this.packets++
     this.bytes += wireLength
     if (timeNs < this.firstNs) this.firstNs = timeNs
@@ -47,6 +51,7 @@ export class CapturePass {
     } else {
       this.directions.count(direction, frame)
     }
+    if (this.directionSeries !== undefined) this.directionSeries[direction]?.add(timeNs, wireLength)
   }
 
   private takeTcp(found: number, frame: Frame): void {
@@ -61,5 +66,6 @@ export class CapturePass {
   private add(): void {
     this.knownFlows = this.flows.count
     this.directions.add()
+    this.directionSeries?.push(new Series(this.clock), new Series(this.clock))
   }
 }

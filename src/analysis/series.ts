@@ -8,6 +8,8 @@ const firstBins = 16
 export class SeriesClock {
   readonly series: Series[] = []
   bins = 0
+  /** Where the first interval begins: at the capture's first frame. */
+  originNs = Number.NaN
 
   constructor(public intervalNs: number) {}
 
@@ -40,7 +42,7 @@ export class Series {
     this.values[at + 1] = this.values[at + 1]! + 1
   }
 
-  /** Calls `use` for every interval that has frames, in order of time. */
+  /** Calls `use` for every interval that has frames, in order of time; `fromNs` counts from the clock's origin. */
   each(use: (fromNs: number, bytes: number, packets: number) => void): void {
     for (let i = 0; i < this.values.length; i += 2) {
       const packets = this.values[i + 1]!
@@ -65,12 +67,13 @@ export class Series {
   }
 
   private turnTo(timeNs: number): void {
-    let number = Math.floor(timeNs / this.clock.intervalNs)
+    const sinceNs = timeNs - this.clock.originNs
+    let number = Math.floor(sinceNs / this.clock.intervalNs)
     while (!this.covers(number)) {
       this.grow(number)
-      number = Math.floor(timeNs / this.clock.intervalNs)
+      number = Math.floor(sinceNs / this.clock.intervalNs)
     }
-    this.binFromNs = number * this.clock.intervalNs
+    this.binFromNs = this.clock.originNs + number * this.clock.intervalNs
     this.binToNs = this.binFromNs + this.clock.intervalNs
     this.at = 2 * (number - this.first)
   }

@@ -51,6 +51,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./schemes.js')).schemesCommand,
   },
   {
+    path: 'analyze',
+    summary: 'everything that can be told from captures',
+    group: 'Look at captures',
+    load: async () => (await import('./analyze.js')).analyzeCommand,
+  },
+  {
     path: 'doctor',
     summary: 'what this box can do, and how to get the rest',
     group: 'By hand',

@@ -12,7 +12,7 @@ export interface Ended {
 }
 
 /** Runs `pagewire ARGS` with this stdin (none by default) and gives what it printed. */
-export async function pagewire(args: readonly string[], stdin = ''): Promise<Ended> {
+export async function pagewire(args: readonly string[], stdin: string | Uint8Array = ''): Promise<Ended> {
   const child = spawn(process.execPath, [mainFile, ...args], { timeout: 30_000 })
   child.stdin.on('error', () => {})
   child.stdin.end(stdin)

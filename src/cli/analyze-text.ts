@@ -1,0 +1,118 @@
+/** The analysis as a person reads it. */
+
+import type {
+  ClassDocument,
+  DirectionDocument,
+  FileRow,
+  FlowDocument,
+} from '../analysis/analysis-document.js'
+import { classOfDscp, defaultTable } from '../marking/traffic-class.js'
+import { formatBytes } from '../support/units.js'
+import type { AnalysisDocument } from './analyze.js'
+import { columns } from './columns.js'
+
+/** Files, classes and the `top` largest flows. */
+export function analysisText(document: AnalysisDocument, top: number): string {
+  return document.files.map((file) => fileText(document, file, top)).join('\n\n')
+}
+
+function fileText(document: AnalysisDocument, file: FileRow, top: number): string {
+  const classes = document.classes.filter((row) => row.file === file.file)
+  const flows = document.flows.filter((row) => row.file === file.file)
+  const seconds = ((file.last_ns ?? 0) - (file.first_ns ?? 0)) / 1e9
+  const parts = [
+    `${file.file}: ${file.format}, ${file.link_types.join(', ')}, ${file.packets} packets, ${formatBytes(file.bytes)}` +
+      (file.packets === 0 ? '' : `, ${decimals(seconds, 3)} s from ${file.first_time}`),
+  ]
+  if (file.dropped !== undefined && file.dropped > 0) {
+    parts.push(
+      `The capturing program missed ${file.dropped} frames: loss and retransmission figures are doubtful.`,
+    )
+  }
+  if (classes.length > 0) parts.push(`\nClasses\n${classTable(classes)}`)
+  if (flows.length > 0 && top > 0)
+    parts.push(`\nFlows${shown(flows.length, top)}\n${flowTable(flows.slice(0, top))}`)
+  return parts.join('\n')
+}
+
+function shown(all: number, top: number): string {
+  return all > top ? ` (the ${top} largest of ${all})` : ''
+}
+
+function classTable(rows: readonly ClassDocument[]): string {
+  return columns(
+    [
+      { title: 'VLAN', align: 'right' },
+      { title: 'PCP', align: 'right' },
+      { title: 'DSCP', align: 'left' },
+      { title: 'packets', align: 'right' },
+      { title: 'bytes', align: 'right' },
+      { title: 'Mbit/s', align: 'right' },
+      { title: 'goodput', align: 'right' },
+      { title: 'retrans', align: 'right' },
+      { title: 'RTT p50 ms', align: 'right' },
+      { title: 'p99 ms', align: 'right' },
+    ],
+    rows.map((row) => [
+      orDash(row.vlan),
+      orDash(row.pcp),
+      row.dscp === null ? '-' : classOfDscp(defaultTable, row.dscp).name,
+      String(row.packets),
+      String(row.bytes),
+      decimals(row.throughput_mbps, 3),
+      decimals(row.goodput_mbps, 3),
+      String(row.retransmits),
+      row.rtt_ms_p50 === null ? '-' : decimals(row.rtt_ms_p50, 3),
+      row.rtt_ms_p99 === null ? '-' : decimals(row.rtt_ms_p99, 3),
+    ]),
+  )
+}
+
+function flowTable(rows: readonly FlowDocument[]): string {
+  const lines = rows.flatMap((flow) =>
+    ([flow.a_to_b, flow.b_to_a] as const).flatMap((direction, i) =>
+      direction.packets === 0 ? [] : [flowLine(flow, direction, i === 0)],
+    ),
+  )
+  return columns(
+    [
+      { title: '', align: 'left' },
+      { title: 'from', align: 'left' },
+      { title: 'to', align: 'left' },
+      { title: 'packets', align: 'right' },
+      { title: 'payload', align: 'right' },
+      { title: 'Mbit/s', align: 'right' },
+      { title: 'retrans', align: 'right' },
+      { title: 'reorder', align: 'right' },
+      { title: 'dup ack', align: 'right' },
+      { title: 'zero win', align: 'right' },
+      { title: 'RTT p50 ms', align: 'right' },
+    ],
+    lines,
+  )
+}
+
+function flowLine(flow: FlowDocument, direction: DirectionDocument, forward: boolean): string[] {
+  const expert = (name: string): string => String(direction.expert?.[name] ?? '-')
+  return [
+    forward ? flow.protocol : '',
+    forward ? flow.a : flow.b,
+    forward ? flow.b : flow.a,
+    String(direction.packets),
+    String(direction.payload_bytes),
+    decimals(direction.goodput_mbps, 3),
+    String(direction.retransmits ?? '-'),
+    expert('out_of_order'),
+    expert('duplicate_acks'),
+    expert('zero_windows'),
+    direction.rtt_ms === undefined ? '-' : decimals(direction.rtt_ms.p50, 3),
+  ]
+}
+
+function orDash(value: number | null): string {
+  return value === null ? '-' : String(value)
+}
+
+function decimals(value: number, digits: number): string {
+  return value.toFixed(digits)
+}

@@ -1,0 +1,187 @@
+/** `pagewire analyze`: everything that can be told from captures. Loads no native module. */
+
+import { writeFileSync } from 'node:fs'
+import { Command, Option } from 'commander'
+import {
+  type ClassDocument,
+  classRows,
+  type FileRow,
+  type FlowDocument,
+  fileRow,
+  flowRows,
+  type SeriesDocument,
+  seriesRows,
+} from '../analysis/analysis-document.js'
+import { analyseCapture, type CaptureOptions } from '../analysis/capture-analysis.js'
+import type { CapturePass } from '../analysis/capture-pass.js'
+import { compileFilter, filterFields } from '../analysis/filter.js'
+import { openCapture } from '../capture/read.js'
+import { TimeBase } from '../capture/record-scanner.js'
+import { exitCode, failure, messageOf, usageError } from '../support/errors.js'
+import { parseDurationNs } from '../support/units.js'
+import { seriesCsv } from './analyze-csv.js'
+import { analysisText } from './analyze-text.js'
+import { globalOptions } from './globals.js'
+import { examples, prose } from './help.js'
+import { printError, printJson, printText } from './output.js'
+
+interface Options {
+  readonly filter?: string
+  readonly from?: string
+  readonly to?: string
+  readonly interval: string
+  readonly csv?: string
+  readonly by: 'class' | 'flow'
+  readonly top: string
+}
+
+/** The document of `analyze --json`. */
+export interface AnalysisDocument {
+  readonly schema: 'pagewire.analysis/1'
+  readonly files: readonly FileRow[]
+  readonly classes: readonly ClassDocument[]
+  readonly flows: readonly FlowDocument[]
+  readonly series?: readonly SeriesDocument[]
+}
+
+const defaultInterval = '1s'
+
+export function analyzeCommand(): Command {
+  return new Command('analyze')
+    .description(
+      prose(`
+Tells from captures what each class (VLAN, PCP, DSCP) and each flow got: packets, bytes, goodput, retransmissions,
+reordering, duplicate acknowledgements, windows, round trips, time series. Reads pcap (micro- and nanosecond, both byte
+orders) and pcapng, plain or compressed with gzip or zstd, of Ethernet, raw IP, Linux cooked and BSD loopback links; -
+reads standard input.
+
+A capture that is cut off or broken is analysed up to there; the byte offset is reported and the exit code is 2.`),
+    )
+    .argument('<file...>', 'captures; - for standard input')
+    .option('-Y, --filter <expression>', 'only frames that pass, e.g. "pcp==7 && tcp"')
+    .option('--from <time>', 'only frames from this long after the first one, e.g. 2s')
+    .option('--to <time>', 'only frames before this long after the first one')
+    .option('--interval <duration>', 'bins of the time series', defaultInterval)
+    .option('--csv <file>', 'write the time series as CSV; - for standard output')
+    .addOption(
+      new Option('--by <what>', 'whose time series the CSV has').choices(['class', 'flow']).default('class'),
+    )
+    .option('--top <n>', 'flows that the summary shows', '10')
+    .action(async (files: readonly string[], options: Options, command: Command) => {
+      await analyze(files, options, command)
+    })
+    .addHelpText('after', filterHelp())
+    .addHelpText(
+      'after',
+      examples([
+        ['pagewire analyze trace.pcap', 'classes and flows of one capture'],
+        ['pagewire analyze *.pcapng.gz --json | jq .classes', 'several at once, as one document'],
+        [
+          'pagewire analyze trace.pcap -Y "pcp==7 && tcp" --csv - --interval 100ms',
+          'throughput in steps of 100 ms',
+        ],
+        ['tcpdump -w - -i eth0 -c 10000 | pagewire analyze -', 'from a pipe'],
+      ]),
+    )
+}
+
+function filterHelp(): string {
+  const width = Math.max(...[...filterFields.keys()].map((name) => name.length))
+  const fields = [...filterFields].map(([name, { meaning }]) => `  ${name.padEnd(width)}  ${meaning}`)
+  return [
+    '',
+    'Filters: == != > < >= <= (or eq ne gt lt ge le), in {1 5..7}, && || ! (or and or not), parentheses.',
+    'Fields, as in Wireshark:',
+    ...fields,
+  ].join('\n')
+}
+
+export interface Analysed {
+  readonly file: FileRow
+  readonly pass: CapturePass
+}
+
+async function analyze(files: readonly string[], options: Options, command: Command): Promise<void> {
+  const { json, quiet } = globalOptions(command)
+  const captureOptions = readOptions(options)
+  const top = Number(options.top)
+  if (!Number.isInteger(top) || top < 0) {
+    throw usageError(`--top ${options.top} is not a number of flows`, { code: 'bad-option' })
+  }
+  const withSeries = command.getOptionValueSource('interval') === 'cli'
+  const { analysed, document } = await analyzeFiles(files, captureOptions, withSeries)
+  if (options.csv !== undefined) writeOut(options.csv, seriesCsv(analysed, options.by))
+  if (json) printJson(document)
+  else if (!quiet && options.csv !== '-') printText(analysisText(document, top))
+  for (const { file } of analysed) reportProblem(file)
+}
+
+/** All but reading options and printing. */
+export async function analyzeFiles(
+  files: readonly string[],
+  options: CaptureOptions,
+  withSeries = false,
+): Promise<{ readonly analysed: readonly Analysed[]; readonly document: AnalysisDocument }> {
+  const analysed: Analysed[] = []
+  for (const file of files) analysed.push(await analyzeFile(file, options))
+  return { analysed, document: documentOf(analysed, withSeries) }
+}
+
+function readOptions(options: Options): CaptureOptions {
+  const intervalNs = parseDurationNs(options.interval)
+  if (intervalNs <= 0) throw usageError('--interval must be longer than 0', { code: 'bad-option' })
+  return {
+    intervalNs,
+    filter: options.filter === undefined ? undefined : compileFilter(options.filter),
+    fromNs: options.from === undefined ? undefined : parseDurationNs(options.from),
+    toNs: options.to === undefined ? undefined : parseDurationNs(options.to),
+    seriesOfFlows: options.csv !== undefined && options.by === 'flow',
+  }
+}
+
+async function analyzeFile(path: string, options: CaptureOptions): Promise<Analysed> {
+  const timeBase = new TimeBase()
+  const reader = await openCapture(path, timeBase)
+  try {
+    const pass = await analyseCapture(reader, options)
+    return { file: fileRow(path, reader, pass, timeBase), pass }
+  } finally {
+    await reader.close()
+  }
+}
+
+function documentOf(analysed: readonly Analysed[], withSeries: boolean): AnalysisDocument {
+  return {
+    schema: 'pagewire.analysis/1',
+    files: analysed.map(({ file }) => file),
+    classes: analysed.flatMap(({ file, pass }) => classRows(file.file, pass)),
+    flows: analysed.flatMap(({ file, pass }) => flowRows(file.file, pass)),
+    ...(withSeries ? { series: analysed.flatMap(({ file, pass }) => seriesRows(file.file, pass)) } : {}),
+  }
+}
+
+/** The results are out by now: what was good is still printed. */
+function reportProblem(file: FileRow): void {
+  if (file.problem === undefined) return
+  process.exitCode = exitCode.usage
+  printError(
+    {
+      code: 'capture-truncated',
+      message: `${file.file}: ${file.problem}`,
+      next: `The ${file.packets} frames before byte ${file.truncated_at} were analysed.`,
+    },
+    false,
+  )
+}
+
+function writeOut(path: string, text: string): void {
+  if (path === '-') {
+    printText(text)
+    return
+  }
+  try {
+    writeFileSync(path, text)
+  } catch (error) {
+    throw failure(`cannot write ${path}: ${messageOf(error)}`, { code: 'cannot-write', cause: error })
+  }
+}
