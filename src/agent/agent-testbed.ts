@@ -4,8 +4,16 @@ import type { Accesses } from '../memory/access-log.js'
 import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
 import { PageOrder } from '../migration/page-order.js'
 import type { LaneName } from '../migration/strategy.js'
-import type { CopyRequest, CopyResult, HandoverResult, Testbed } from '../migration/testbed.js'
+import type {
+  CopyRequest,
+  CopyResult,
+  HandoverResult,
+  PushRequest,
+  PushResult,
+  Testbed,
+} from '../migration/testbed.js'
 import { assert } from '../support/assert.js'
+import { failure, type PagewireError } from '../support/errors.js'
 import type { Guest } from '../workload/guest.js'
 import { monotonicNs } from './clock.js'
 import type { Link } from './link.js'
@@ -121,9 +129,22 @@ export class AgentTestbed implements Testbed {
     return this.#guest.memory.cleanDirty(into)
   }
 
-  handover(via: LaneName, giveUpAtNs: number): Promise<HandoverResult | 'gave up'> {
+  async handover(
+    via: LaneName,
+    giveUpAtNs: number,
+    missing: ReadonlyPageSet,
+  ): Promise<HandoverResult | 'gave up'> {
     assert(!this.#guest.running, 'a guest is handed over suspended')
+    if (missing.count > 0) throw noPostcopy()
     return this.#link.handOver(via, giveUpAtNs)
+  }
+
+  push(_request: PushRequest): Promise<PushResult> {
+    throw noPostcopy()
+  }
+
+  abandon(_reason: string): Promise<void> {
+    throw noPostcopy()
   }
 
   async abort(reason: string): Promise<void> {
@@ -135,6 +156,13 @@ export class AgentTestbed implements Testbed {
   #advance(): void {
     this.#guest.advance(this.nowNs())
   }
+}
+
+function noPostcopy(): PagewireError {
+  return failure('the agents cannot push pages after the handover', {
+    code: 'no-postcopy',
+    next: 'Use pagewire predict for this strategy.',
+  })
 }
 
 function sum(numbers: readonly number[]): number {

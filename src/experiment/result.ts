@@ -105,7 +105,6 @@ export interface MigrationExtras {
   readonly setupNs: number
   readonly verified: boolean
   readonly wireBytes: number | null
-  readonly postcopyRequests?: number
 }
 
 export function migrationResult(record: MigrationRecord, extras: MigrationExtras): MigrationResult {
@@ -124,7 +123,7 @@ export function migrationResult(record: MigrationRecord, extras: MigrationExtras
     pages_sent: record.pagesSent,
     pages_zero: record.pagesZero,
     pages_unique: record.pagesUnique,
-    pages_postcopy_requests: extras.postcopyRequests ?? 0,
+    pages_postcopy_requests: record.postcopyRequests,
     payload_bytes: record.payloadBytes,
     wire_bytes: extras.wireBytes,
     goodput_mbps: mbps(record.goodputBps),

@@ -9,6 +9,8 @@ export interface ReadonlyPageSet {
   has(page: number): boolean
   /** The first member >= from, or -1. */
   next(from: number): number
+  /** The last member <= from, or -1. */
+  previous(from: number): number
   /** Writes members >= from into `out` in ascending order, as many as fit, and returns how many. */
   fill(from: number, out: Uint32Array): number
   clone(): PageSet
@@ -177,6 +179,18 @@ export class PageSet implements ReadonlyPageSet {
       word = this.words[index]!
     }
     return index * 32 + lowestBit(word)
+  }
+
+  previous(from: number): number {
+    if (from < 0) return -1
+    const start = Math.min(from, this.capacity - 1)
+    let index = start >>> 5
+    let word = this.words[index]! & (0xffffffff >>> (31 - (start & 31)))
+    while (word === 0) {
+      if (--index < 0) return -1
+      word = this.words[index]!
+    }
+    return index * 32 + 31 - Math.clz32(word)
   }
 
   fill(from: number, out: Uint32Array): number {

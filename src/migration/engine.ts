@@ -9,6 +9,7 @@ import { assert, unreachable } from '../support/assert.js'
 import { PagewireError } from '../support/errors.js'
 import type { Journal } from './journal.js'
 import { bitsPerSecond, type MigrationRecord, type Outcome, type Round } from './metrics.js'
+import { PushQueue } from './push.js'
 import type { CopyOutcome, Intent, Lane, Strategy, View } from './strategy.js'
 import type { HandoverResult, Testbed } from './testbed.js'
 
@@ -86,6 +87,7 @@ class Engine {
   #open: OpenRound
   #sentPages = 0
   #zeroPages = 0
+  #postcopyRequests = 0
   #payloadBytes = 0
   #messageBytes = 0
   #copyNs = 0
@@ -172,6 +174,8 @@ class Engine {
         return this.#suspend()
       case 'handover':
         return this.#handOver(intent.via)
+      case 'push':
+        return this.#push(intent)
       case 'abort':
         return this.#abort('aborted', intent.reason)
       default:
@@ -205,6 +209,7 @@ class Engine {
       pagesSent: this.#sentPages,
       pagesZero: this.#zeroPages,
       pagesUnique: this.#everSent.count,
+      postcopyRequests: this.#postcopyRequests,
       payloadBytes: this.#payloadBytes,
       messageBytes: this.#messageBytes,
       goodputBps: bitsPerSecond(this.#payloadBytes, this.#copyNs),
@@ -298,13 +303,49 @@ class Engine {
   async #handOver(via: Extract<Intent, { do: 'handover' }>['via']): Promise<void> {
     assert(this.#phase === 'suspended', 'handover needs a suspended guest, and happens once')
     this.#finalCopyDoneNs = this.#testbed.nowNs()
-    const result = await this.#testbed.handover(via, this.#deadlineNs)
+    const result = await this.#testbed.handover(via, this.#deadlineNs, this.#unsent.clone())
     if (result === 'gave up') return this.#stop()
     this.#handover = result
     this.#messageBytes += result.messageBytes
     this.#open.bytes += result.messageBytes
     this.#closeRound(0)
     this.#phase = 'postcopy'
+  }
+
+  async #push(intent: Extract<Intent, { do: 'push' }>): Promise<void> {
+    assert(this.#phase === 'postcopy', 'pages are pushed to a guest that was handed over')
+    const testbed = this.#testbed
+    const startNs = testbed.nowNs()
+    const untilNs = intent.atMostNs === undefined ? this.#deadlineNs : startNs + intent.atMostNs
+    this.#sent.clear()
+    const result = await testbed.push({
+      queue: new PushQueue(this.#unsent, intent.order),
+      via: intent.via,
+      faultsVia: intent.faultsVia,
+      feedUntilNs: Math.min(untilNs, this.#deadlineNs),
+      giveUpAtNs: this.#deadlineNs,
+      sent: this.#sent,
+    })
+    const sentPages = this.#sent.count
+    this.#account(result.zeroPages, result.payloadBytes, result.messageBytes)
+    this.#postcopyRequests += result.requests
+    const durationNs = testbed.nowNs() - startNs
+    this.#copyNs += durationNs
+    const goodputBps = bitsPerSecond(result.payloadBytes, durationNs)
+    this.#lastCopy = { sentPages, skippedPages: 0, skipped: this.#none, durationNs, goodputBps }
+    const outOfTime = testbed.cancelled || testbed.nowNs() >= this.#deadlineNs
+    if (this.#unsent.count > 0 && outOfTime) await this.#lose()
+  }
+
+  /** Time is up, and the guest at the destination lacks pages: it cannot go back, and it cannot run on. */
+  async #lose(): Promise<void> {
+    const lacking = `the guest at the destination lacks ${this.#unsent.count} pages`
+    const reason = this.#testbed.cancelled
+      ? `stopped by the user: ${lacking}`
+      : `${lacking} at the end of max_total_time`
+    await this.#testbed.abandon(reason)
+    this.#reason = reason
+    this.#end(this.#testbed.cancelled ? 'cancelled' : 'failed')
   }
 
   #mustStop(): boolean {
@@ -396,6 +437,9 @@ class Engine {
         break
       case 'handover':
         this.#journal.record({ ...base, lanes: [intent.via] })
+        break
+      case 'push':
+        this.#journal.record({ ...base, pages: this.#unsent.count, lanes: [intent.via, intent.faultsVia] })
         break
       default:
         this.#journal.record(base)

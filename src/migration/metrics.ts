@@ -41,6 +41,8 @@ export interface MigrationRecord {
   readonly pagesZero: number
   /** Different pages sent at least once. */
   readonly pagesUnique: number
+  /** Pages that the guest at the destination waited for and asked for over the network. */
+  readonly postcopyRequests: number
   readonly payloadBytes: number
   readonly messageBytes: number
   /** Page payload bits per second over the time in which copies were in progress. */
@@ -67,6 +69,7 @@ export function nothingMoved(
     pagesSent: 0,
     pagesZero: 0,
     pagesUnique: 0,
+    postcopyRequests: 0,
     payloadBytes: 0,
     messageBytes: 0,
     goodputBps: 0,

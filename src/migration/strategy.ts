@@ -4,8 +4,10 @@ import type { Accesses } from '../memory/access-log.js'
 import type { EncodingSpec } from '../memory/encoding.js'
 import type { ReadonlyPageSet } from '../memory/page-set.js'
 import type { LaneName } from './lanes.js'
+import type { PushOrder } from './push.js'
 
 export type { LaneName } from './lanes.js'
+export type { PushOrder } from './push.js'
 
 /** Pages to send on one lane: a set goes in ascending page order, a list in its own order (no page twice). */
 export interface Lane {
@@ -56,8 +58,19 @@ export type Intent =
   | { readonly do: 'wait'; readonly forNs: number }
   /** Downtime starts. Implies a last syncDirty. */
   | { readonly do: 'suspend' }
-  /** Device state, then the destination resumes the guest: downtime ends. */
+  /** Device state, then the destination resumes the guest: downtime ends. Pages left unsent are to be pushed. */
   | { readonly do: 'handover'; readonly via: LaneName }
+  /**
+   * After a handover that left pages unsent: pushes them in this order, and serves each page that the guest at the
+   * destination waits for at once, on a lane of its own. Ends when nothing is left to push, or at `atMostNs`.
+   */
+  | {
+      readonly do: 'push'
+      readonly order: PushOrder
+      readonly via: LaneName
+      readonly faultsVia: LaneName
+      readonly atMostNs?: number
+    }
   /** Gives up: the guest runs on at the source. A result, not an error. */
   | { readonly do: 'abort'; readonly reason: string }
 

@@ -2,6 +2,7 @@
 
 import type { Accesses } from '../memory/access-log.js'
 import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
+import type { PushQueue } from './push.js'
 import type { Lane, LaneName } from './strategy.js'
 
 export interface CopyRequest {
@@ -26,6 +27,24 @@ export interface CopyResult {
   readonly payloadBytes: number
   readonly messageBytes: number
   readonly zeroPages: number
+}
+
+export interface PushRequest {
+  /** What to push, and in what order. */
+  readonly queue: PushQueue
+  readonly via: LaneName
+  readonly faultsVia: LaneName
+  /** No page that nobody waits for leaves after this time. */
+  readonly feedUntilNs: number
+  /** Return by this time even when pages that left are not confirmed. */
+  readonly giveUpAtNs: number
+  /** Receives the pages that the destination confirmed. */
+  readonly sent: PageSet
+}
+
+export interface PushResult extends CopyResult {
+  /** Pages that the guest had to wait for and asked for over the network. */
+  readonly requests: number
 }
 
 export interface HandoverResult {
@@ -56,7 +75,15 @@ export interface Testbed {
   wait(forNs: number): Promise<void>
   /** Stops the guest and reads the dirty log a last time. */
   suspend(into: PageSet): Promise<number>
-  handover(via: LaneName, giveUpAtNs: number): Promise<HandoverResult | 'gave up'>
+  /**
+   * Sends the device state and lets the destination run the guest. `missing` are pages that it does not have in their
+   * newest version: it must forget what it has of them, and the guest waits at its first access to one.
+   */
+  handover(via: LaneName, giveUpAtNs: number, missing: ReadonlyPageSet): Promise<HandoverResult | 'gave up'>
+  /** After a handover with pages missing: pushes them and serves faults. Ends when what left is confirmed. */
+  push(request: PushRequest): Promise<PushResult>
+  /** The pages that are still missing will never come: the guest is lost at the destination. */
+  abandon(reason: string): Promise<void>
   /** Tells the destination to forget the guest, and lets it run on at the source. */
   abort(reason: string): Promise<void>
   /** True when somebody asked to stop: the engine then aborts with outcome `cancelled`. */

@@ -1,6 +1,6 @@
 /** The destination in virtual time: one version number for each page that arrived. */
 
-import type { PageSet } from '../memory/page-set.js'
+import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
 import { assert } from '../support/assert.js'
 
 export class Destination {
@@ -9,6 +9,16 @@ export class Destination {
 
   constructor(totalPages: number) {
     this.#arrived = new Uint32Array(totalPages)
+  }
+
+  /** A page is here, in whatever version. */
+  has(page: number): boolean {
+    return this.#arrived[page] !== 0
+  }
+
+  /** Forgets what is here of these pages. */
+  discard(pages: ReadonlyPageSet): void {
+    for (let page = pages.next(0); page !== -1; page = pages.next(page + 1)) this.#arrived[page] = 0
   }
 
   /** Pages batch[from..to) arrive in these versions of theirs. An older version than the one here is a broken promise. */

@@ -31,6 +31,16 @@ export interface LinkSpec {
   /** One way, without queueing. */
   readonly delayNs: number
   readonly competitors: readonly Competitor[]
+  /** Packets that each queue of the port holds; 0 when absent. */
+  readonly queuePackets?: number
+}
+
+/** Share of a queue that a TCP connection which fills it keeps occupied on average (cubic saws between 70 and 100 %). */
+const standingShare = 0.85
+
+/** How long a packet waits in a queue that a bulk connection of its own class keeps full. */
+export function standingQueueNs(link: LinkSpec): number {
+  return (standingShare * (link.queuePackets ?? 0) * link.frameBytes * 8e9) / link.rateBps
 }
 
 /** Ethernet 14, 802.1Q tag 4; IPv4 20, TCP 20, time stamps 12 inside the MTU. */

@@ -9,13 +9,21 @@ import { Encoders } from '../memory/encoding.js'
 import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
 import { type MarkedLane, markedAs } from '../migration/lanes.js'
 import type { Lane, LaneName } from '../migration/strategy.js'
-import type { CopyRequest, CopyResult, HandoverResult, Testbed } from '../migration/testbed.js'
+import type {
+  CopyRequest,
+  CopyResult,
+  HandoverResult,
+  PushRequest,
+  PushResult,
+  Testbed,
+} from '../migration/testbed.js'
 import { assert } from '../support/assert.js'
 import { Guest, type GuestSpec } from '../workload/guest.js'
 import { VirtualClock } from './clock.js'
 import { Destination } from './destination.js'
 import { Feed, pagesPerPeek } from './feed.js'
 import { type LinkSpec, rank, wireBits } from './link.js'
+import { Pusher } from './pusher.js'
 import { Sender } from './sender.js'
 import { Wire } from './wire.js'
 
@@ -44,6 +52,7 @@ export class ModelTestbed implements Testbed {
   readonly #destination: Destination
   readonly #sender: Sender
   #atSuspend: Uint32Array | undefined
+  #pusher: Pusher | undefined
 
   constructor(spec: ModelSpec) {
     this.totalPages = spec.guest.totalPages
@@ -110,15 +119,42 @@ export class ModelTestbed implements Testbed {
     return this.guest.memory.cleanDirty(into)
   }
 
-  async handover(via: LaneName, giveUpAtNs: number): Promise<HandoverResult | 'gave up'> {
+  async handover(
+    via: LaneName,
+    giveUpAtNs: number,
+    missing: ReadonlyPageSet,
+  ): Promise<HandoverResult | 'gave up'> {
     const { link, deviceBytes } = this.#spec
     const messageBytes = deviceBytes + link.messageHeaderBytes
     const bits = wireBits(link, messageBytes)
     if (this.#wire.send(this.#pcp(via), 1, bits, giveUpAtNs - 2 * link.delayNs) < bits) return 'gave up'
     this.#clock.pass(link.delayNs)
     const resumedNs = this.nowNs()
+    this.#destination.discard(missing)
+    if (missing.count > 0) {
+      this.guest.throttle(resumedNs, 0)
+      this.guest.setGate(resumedNs, (page) => !this.#destination.has(page))
+      this.guest.resume(resumedNs)
+    }
     this.#clock.pass(link.delayNs)
     return { deviceDoneNs: resumedNs, resumedNs, messageBytes }
+  }
+
+  async push(request: PushRequest): Promise<PushResult> {
+    assert(this.#atSuspend !== undefined, 'pages are pushed after the suspend')
+    this.#pusher ??= new Pusher(
+      this.#clock,
+      this.#spec.link,
+      this.#wire,
+      this.guest,
+      this.#destination,
+      this.#atSuspend,
+    )
+    return this.#pusher.push(request, this.#pcp(request.via), this.#pcp(request.faultsVia))
+  }
+
+  async abandon(_reason: string): Promise<void> {
+    if (this.guest.running) this.guest.suspend(this.nowNs())
   }
 
   async abort(_reason: string): Promise<void> {

@@ -9,6 +9,7 @@ import { hu } from './hu.js'
 import { ibrahim } from './ibrahim.js'
 import { ma } from './ma.js'
 import { mecom } from './mecom.js'
+import { postCopy } from './post-copy.js'
 import { preCopy } from './pre-copy.js'
 import { qemu } from './qemu.js'
 import { safari } from './safari.js'
@@ -20,6 +21,7 @@ export const strategies: readonly StrategyFactory[] = [
   stopAndCopy,
   preCopy,
   qemu,
+  postCopy,
   stord,
   mecom,
   delta,

@@ -46,6 +46,12 @@ const variants: Readonly<Record<string, readonly Readonly<Record<string, unknown
     { ...fastQemu, brake: 'dirty-limit', dirty_quota: '2gbit', tolerance: '100mbit' },
     { ...fastQemu, channels: 4, zero_pages: false },
   ],
+  'post-copy': [
+    { variant: 'push', rounds: 1 },
+    { variant: 'bubble-m', rounds: 2 },
+    { variant: 'bubble-m', forward: true, pivots: 2, nonpageable: 0.05 },
+    { variant: 'demand', demand_for: '100us', faults_via: 'bulk' },
+  ],
   xbzrle: [{ ...fastQemu }, { ...fastQemu, format: 'xbrle', cache: '256KiB' }, { ...fastQemu, cache: '0B' }],
   mecom: [{ compress: false }, { threads: 2, thread_rate: '100gbit' }],
   stord: [{ split: 1 }, { split: 7 }, { split: 3, skip: true }, { threshold_pages: 0, max_volume: 4 }],

@@ -131,3 +131,17 @@ testSeeds('takeFrom splits a list by membership and keeps its order', 40, (seed)
   assert.deepEqual(members(into), expected)
   assert.equal(into.count, expected.length)
 })
+
+testSeeds('previous finds the last member up to a page', 40, (seed) => {
+  const numbers = random(seed)
+  const capacity = 1 + numbers.below(200)
+  const set = PageSet.of(
+    capacity,
+    Array.from({ length: numbers.below(40) }, () => numbers.below(capacity)),
+  )
+  for (let from = -1; from < capacity + 3; from++) {
+    let expected = Math.min(from, capacity - 1)
+    while (expected >= 0 && !set.has(expected)) expected--
+    assert.equal(set.previous(from), Math.max(-1, expected), `from ${from}`)
+  }
+})
