@@ -6,6 +6,7 @@ import { type MeterInterval, startMeter } from '../capture/meter.js'
 import { bestEffortName, defaultTable, trafficClass } from '../marking/traffic-class.js'
 import { assert } from '../support/assert.js'
 import { type Lab, labUp } from '../topology/lab.js'
+import { resolveDataplane } from '../topology/requirements.js'
 
 const rateBps = 500e6
 const loadMs = 5_000
@@ -26,7 +27,7 @@ export async function measureMonitor(): Promise<MonitorMeasurement> {
     runId: `bm${process.pid % 100_000}`,
     link: { rateBps: null, discipline: 'strict', queuePackets: 1000, mtuBytes: 1500 },
     marking: defaultTable,
-    dataplane: 'tc-bpf',
+    dataplane: await resolveDataplane('auto', 'lab'),
     congestionControl: 'cubic',
     offloads: false,
   })

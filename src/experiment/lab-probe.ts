@@ -10,6 +10,7 @@ import { type CrossTrafficRow, prepareCrossTraffic } from '../agent/traffic/cros
 import type { TrafficClass } from '../marking/traffic-class.js'
 import { failure, PagewireError } from '../support/errors.js'
 import { type Lab, labUp, sweep } from '../topology/lab.js'
+import { resolveDataplane } from '../topology/requirements.js'
 import { AgentProcess } from './agent-process.js'
 import type { Scenario } from './scenario.js'
 
@@ -54,7 +55,7 @@ export async function probeLab(options: LabProbeOptions): Promise<readonly Probe
     runId: `p${process.pid.toString(36)}`,
     link: scenario.link,
     marking: scenario.marking,
-    dataplane: 'tc-bpf',
+    dataplane: await resolveDataplane(scenario.dataplane, 'lab'),
     congestionControl: scenario.migration.congestionControl,
     offloads: false,
   })

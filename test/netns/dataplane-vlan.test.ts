@@ -11,7 +11,7 @@ import { checkRequirements, missingFor } from '../../src/topology/requirements.j
 import { builtTest, ended, needsRoot, testDataplane } from './support.js'
 
 /** Test files that mean the same on both dataplanes. */
-const files = ['lab.test.js']
+const files = ['lab.test.js', 'marked-socket.test.js', 'probe-lab.test.js']
 
 const isInside = testDataplane === 'vlan' ? 'this is the run on dataplane vlan' : false
 
