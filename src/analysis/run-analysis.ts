@@ -24,6 +24,7 @@ import {
   frameLedger,
   type QueueCounters,
 } from './run-ledger.js'
+import { type RunSeries, SeriesTable } from './run-series.js'
 
 /** In the order in which one frame passes them; frames of equal time are taken in this order. */
 export const capturePoints = ['source', 'switch-in', 'switch-out', 'destination'] as const
@@ -55,6 +56,8 @@ export interface RunAnalysis {
   }
   /** Frames in each capture. */
   readonly frames: Readonly<Record<CapturePoint, number>>
+  /** The same over time; no bins without a window. */
+  readonly series: RunSeries
 }
 
 /**
@@ -107,6 +110,7 @@ class RunPass {
   private readonly frames = new Float64Array(capturePoints.length)
   private readonly enteredByPcp = new Float64Array(pcpValues)
   private readonly leftByPcp = new Float64Array(pcpValues)
+  private readonly series: SeriesTable
 
   constructor(input: RunAnalysisInput, readers: readonly FrameReader[], baseNs: number) {
     this.input = input
@@ -127,6 +131,7 @@ class RunPass {
     ]
     const [from, to] = input.windowUnixNs ?? [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]
     this.window = { fromNs: from - baseNs, toNs: to - baseNs }
+    this.series = new SeriesTable(this.window)
   }
 
   take(point: number, frame: Frame): void {
@@ -161,6 +166,10 @@ class RunPass {
         'switch-out': this.frames[2]!,
         destination: this.frames[3]!,
       },
+      series: this.series.result(
+        this.rows.all().filter((row) => row.reported),
+        this.input.flows,
+      ),
     }
   }
 
@@ -168,13 +177,16 @@ class RunPass {
     const mustPass = this.mustPass(frame)
     identify(frame, this.comparable, this.identity)
     this.matcher.enter(this.identity, frame.timeNs, mustPass ? row.number : ~row.number)
-    if (mustPass) this.countEntered(frame.pcp, row, frame.wireLength)
+    if (!mustPass) return
+    this.countEntered(frame.pcp, row, frame.wireLength)
+    this.series.entered(row.number, frame.timeNs)
   }
 
   private leave(frame: Frame, row: ClassRow): void {
     const queue = frame.pcp === absent ? untaggedQueue : frame.pcp
     this.leftByPcp[queue] = this.leftByPcp[queue]! + 1
     row.leave(frame, this.window.fromNs, this.window.toNs)
+    this.series.left(row.number, frame.timeNs, frame.wireLength)
     identify(frame, this.comparable, this.identity)
     if (!this.matcher.leave(this.identity, queue)) {
       row.unmatched++
@@ -183,6 +195,7 @@ class RunPass {
     const owner = this.matcher.matchedOwner
     if (owner < 0) this.countEntered(frame.pcp, this.rows.at(~owner), frame.wireLength)
     row.queueDelay.add(frame.timeNs - this.matcher.matchedTimeNs)
+    if (owner >= 0) this.series.matched(row.number, this.matcher.matchedTimeNs, frame.timeNs)
   }
 
   private countEntered(pcp: number, row: ClassRow, bytes: number): void {

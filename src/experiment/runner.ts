@@ -15,6 +15,7 @@ import {
 } from '../agent/traffic/cross-traffic.js'
 import { analyseRun, type RunAnalysis } from '../analysis/run-analysis.js'
 import type { ExpectedFlow } from '../analysis/run-flows.js'
+import type { RunSeries } from '../analysis/run-series.js'
 import { type CaptureSummary, type RunningCapture, startCapture } from '../capture/record.js'
 import type { JournalEntry } from '../migration/journal.js'
 import { assert } from '../support/assert.js'
@@ -70,6 +71,8 @@ export async function runScenario(input: RunInput): Promise<RunResult> {
     const result = await Promise.race([run.carryOut(), abandoned(input.abandon)])
     await input.directory.write('scenario.yaml', input.text)
     await input.directory.write('result.json', `${JSON.stringify(result, null, 2)}\n`)
+    if (run.series !== undefined)
+      await input.directory.write('series.json', `${JSON.stringify(run.series)}\n`)
     return result
   } finally {
     input.onPhase?.('tearing down')
@@ -117,6 +120,11 @@ class Run {
 
   constructor(input: RunInput) {
     this.#input = input
+  }
+
+  /** The classes over time, once they were analysed. */
+  get series(): RunSeries | undefined {
+    return this.#measured.analysis?.series
   }
 
   async carryOut(): Promise<RunResult> {

@@ -257,6 +257,23 @@ test('throughput counts whole frames inside the window', async (t) => {
   assert.ok(Math.abs(classes[0]!.throughput_mbps - (50 * frameBytes * 8) / 0.5e6) < 0.01)
 })
 
+test('the curves over time add up to the figures of the classes', async (t) => {
+  const lab = new Lab()
+  for (let i = 0; i < 100; i++) lab.forward(datagram(i), i * 10e6, 3e6, i % 10 === 0 ? { lost: true } : {})
+  const { classes, series } = await lab.analyse(t, {
+    windowUnixNs: [baseSeconds * 1e9, (baseSeconds + 2) * 1e9],
+    queues: [{ pcp: 'all', packets: 0, bytes: 0, dropped: 10 }],
+  })
+  const [row] = series.rows
+  const total = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0)
+  assert.equal(series.bins * series.bin_ms, 2000)
+  assert.equal(row?.role, flood.role)
+  assert.equal(total(row.packets_lost), 10)
+  assert.ok(Math.abs(total(row.throughput_mbps) / series.bins - classes[0]!.throughput_mbps) < 0.01)
+  const delays = row.queue_delay_ms_mean.filter((delay) => delay !== null)
+  assert.ok(delays.length > 40 && delays.every((delay) => Math.abs(delay - 3) < 0.001))
+})
+
 test('a capture that is cut off is an error, not a smaller number', async (t) => {
   const lab = new Lab()
   lab.forward(datagram(1), 0, 0)
