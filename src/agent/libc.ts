@@ -17,6 +17,8 @@ export interface Libc {
   getsockname(fd: number, address: Buffer, length: Buffer): number
   setsockopt(fd: number, level: number, name: number, value: Buffer, length: number): number
   getsockopt(fd: number, level: number, name: number, value: Buffer, length: Buffer): number
+  /** `pieces` is an array of `struct iovec`. */
+  writev(fd: number, pieces: Buffer, count: number): number
   /** `messages` is an array of `struct mmsghdr`; `timeout` is always null here. */
   recvmmsg(fd: number, messages: Buffer, count: number, flags: number, timeout: null): number
   /** Variadic: koffi wants the type of the last argument beside it. */
@@ -36,6 +38,7 @@ export function libc(): Libc {
     getsockname: library.func('int getsockname(int, void *, void *)'),
     setsockopt: library.func('int setsockopt(int, int, int, const void *, uint32_t)'),
     getsockopt: library.func('int getsockopt(int, int, int, void *, void *)'),
+    writev: library.func('long writev(int, const void *, int)'),
     recvmmsg: library.func('int recvmmsg(int, void *, uint32_t, int, void *)'),
     fcntl: library.func('int fcntl(int, int, ...)'),
     close: library.func('int close(int)'),

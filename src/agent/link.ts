@@ -116,7 +116,8 @@ export class Link {
   byteCounts(): readonly LaneBytes[] {
     return this.#options.lanes.map(({ name }) => {
       const socket = this.#socket(name)
-      return { name, bytesWritten: socket.bytesWritten, bytesRead: socket.bytesRead }
+      const gathered = this.#lanes.get(name)?.bytesGathered ?? 0
+      return { name, bytesWritten: socket.bytesWritten + gathered, bytesRead: socket.bytesRead }
     })
   }
 

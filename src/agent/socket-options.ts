@@ -250,7 +250,8 @@ function wrap(fd: number, onread: net.OnReadOpts | undefined): net.Socket {
 /** Descriptors of our own sockets; those of others are read from their handle. */
 const descriptors = new WeakMap<net.Socket, number>()
 
-function descriptorOf(socket: net.Socket): number {
+/** The descriptor of an open socket. It is the socket's: whoever keeps it may write to somebody else's later. */
+export function descriptorOf(socket: net.Socket): number {
   assert(!socket.destroyed, 'the socket is open')
   const known = descriptors.get(socket)
   if (known !== undefined) return known

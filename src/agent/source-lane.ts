@@ -10,16 +10,16 @@ import type { GuestMemory } from '../memory/guest-memory.js'
 import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
 import type { PageOrder } from '../migration/page-order.js'
 import { assert } from '../support/assert.js'
-import { FrameType, frame, headerBytes, writeHeader } from '../wire/frame.js'
+import { PagewireError } from '../support/errors.js'
+import { FrameType, frame, headerBytes, viewOf, writeHeader } from '../wire/frame.js'
 import { protocolError } from '../wire/frame-reader.js'
 import { monotonicNs } from './clock.js'
+import { PageGather, pagesPerGather } from './page-gather.js'
 
-/** Pages framed into one write. */
-const pagesPerWrite = 64
+/** Page bytes framed into one write. */
+const writeBytes = 2 ** 18
 /** Pages between two looks at the dirty log (Xen's batch). */
 export const pagesPerPeek = 1024
-/** Writes in progress at once: one on its way to the kernel, one being filled. */
-const writesInFlight = 2
 
 export interface Feed {
   readonly order: PageOrder
@@ -56,20 +56,24 @@ export class SourceLane {
   readonly #memory: GuestMemory
   readonly #encoders: Encoders
   readonly #broken: (error: Error) => void
-  readonly #buffers: Buffer[]
-  readonly #writes: Promise<void>[]
-  #turn = 0
+  readonly #pagesPerWrite: number
+  /** The frames of one write. Of pages that are gathered it holds the heads alone, unless the kernel is full. */
+  readonly #frames: Buffer
+  readonly #view: DataView
+  readonly #gather: PageGather | undefined
   #flipPage: number | undefined
   #pagesWritten = 0
   #pagesConfirmed = 0
   #flushes = 0
   #awaitedFlush: { readonly flush: number; readonly done: () => void } | undefined
-  /** Ends each wait in progress on this lane: at most the writes in flight and one flush. */
+  /** Ends each wait in progress on this lane: at most one write and one flush. */
   readonly #releases = new Set<() => void>()
   #error: Error | undefined
   #gaveUp = false
   /** Bytes of frames written so far: what the capture must show as TCP payload. */
   bytesWritten = 0
+  /** Those of them that went past the socket, which does not count them. */
+  bytesGathered = 0
 
   /** `broken` hears of a write that failed; it calls `fail` of every lane. */
   constructor(
@@ -88,9 +92,14 @@ export class SourceLane {
     this.#memory = memory
     this.#encoders = encoders
     this.#flipPage = hooks.flipByteOfPage
-    const bytes = pagesPerWrite * (headerBytes + content.pageBytes)
-    this.#buffers = Array.from({ length: writesInFlight }, () => Buffer.allocUnsafe(bytes))
-    this.#writes = this.#buffers.map(() => Promise.resolve())
+    const frameBytes = headerBytes + content.pageBytes
+    this.#pagesPerWrite = Math.min(Math.max(1, Math.floor(writeBytes / content.pageBytes)), pagesPerGather)
+    this.#frames = Buffer.allocUnsafe(this.#pagesPerWrite * frameBytes)
+    this.#view = viewOf(this.#frames)
+    const { slices } = content
+    if (slices !== undefined) {
+      this.#gather = new PageGather(socket, this.#frames, frameBytes, headerBytes + slices.stampBytes, slices)
+    }
   }
 
   /** Pages written to this lane since it opened, for the handover's tally. */
@@ -182,27 +191,75 @@ export class SourceLane {
   /** Returns how many pages of the batch were written before it was time to stop. */
   async #writeBatch(batch: Uint32Array, feed: Feed, startNs: number, totals: Totals): Promise<number> {
     const encoder = feed.encoding === undefined ? undefined : this.#encoders.for(feed.encoding)
-    for (let from = 0; from < batch.length; from += pagesPerWrite) {
-      const slot = this.#turn++ % writesInFlight
-      await this.#writes[slot]
+    for (let from = 0; from < batch.length; from += this.#pagesPerWrite) {
       if (feed.rateLimitBps !== undefined) {
         await this.#pace(feed, startNs, totals.payloadBytes, feed.feedUntilNs)
       }
       if (this.#over(feed)) return from
       feed.advanceGuest()
-      const pages = batch.subarray(from, from + pagesPerWrite)
-      const buffer = this.#buffers[slot]!
-      const bytes = this.#frame(pages, buffer, encoder, totals)
-      this.#pagesWritten += pages.length
-      totals.messageBytes += bytes
-      this.#writes[slot] = this.#write(buffer.subarray(0, bytes))
+      await this.#writePages(batch.subarray(from, from + this.#pagesPerWrite), encoder, totals)
       await turn()
     }
     return batch.length
   }
 
-  #frame(pages: Uint32Array, buffer: Buffer, encoder: PageEncoder | undefined, totals: Totals): number {
+  /** Writes the pages as they are at this moment. Ends when the kernel has them, or with the lane. */
+  #writePages(
+    pages: Uint32Array,
+    encoder: PageEncoder | undefined,
+    totals: Totals,
+  ): Promise<void> | undefined {
+    const bytesBefore = this.bytesWritten
+    this.#pagesWritten += pages.length
+    const gathered = encoder === undefined && this.#gather !== undefined && !this.#mustFlip(pages)
+    const written = gathered
+      ? this.#writeGathered(pages, this.#gather, totals)
+      : this.#write(this.#frames.subarray(0, this.#frame(pages, encoder, totals)))
+    totals.messageBytes += this.bytesWritten - bytesBefore
+    return written
+  }
+
+  /** Lets the kernel collect the pages; what it has no room for is copied, and waits in the socket. */
+  #writeGathered(pages: Uint32Array, gather: PageGather, totals: Totals): Promise<void> | undefined {
+    const frameBytes = headerBytes + this.#content.pageBytes
+    const bytes = pages.length * frameBytes
+    totals.payloadBytes += pages.length * this.#content.pageBytes
+    this.#writeHeads(pages, gather)
+    let taken = 0
+    try {
+      taken = gather.write(pages.length)
+    } catch (error) {
+      if (!(error instanceof PagewireError)) throw error
+      this.#broken(error)
+      return undefined
+    }
+    this.bytesWritten += taken
+    this.bytesGathered += taken
+    if (taken === bytes) return undefined
+    for (let i = Math.floor(taken / frameBytes); i < pages.length; i++) {
+      const page = pages[i]!
+      this.#content.write(page, this.#memory.versions[page]!, this.#frames, i * frameBytes + headerBytes)
+    }
+    return this.#write(this.#frames.subarray(taken, bytes))
+  }
+
+  #writeHeads(pages: Uint32Array, gather: PageGather): void {
+    const slices = this.#content.slices!
+    const { pageBytes } = this.#content
+    const versions = this.#memory.versions
+    for (let i = 0, at = 0; i < pages.length; i++, at += headerBytes + pageBytes) {
+      const page = pages[i]!
+      const version = versions[page]!
+      writeHeader(this.#view, at, FrameType.page, Encoding.raw, pageBytes, page, version)
+      slices.writeStamp(page, version, this.#frames, at + headerBytes)
+      gather.set(i, slices.offsetOf(page, version))
+    }
+  }
+
+  /** Makes the frames of the pages, and returns how many bytes they are. */
+  #frame(pages: Uint32Array, encoder: PageEncoder | undefined, totals: Totals): number {
     const content = this.#content
+    const buffer = this.#frames
     const versions = this.#memory.versions
     const pageBytes = content.pageBytes
     let at = 0
@@ -213,13 +270,17 @@ export class SourceLane {
       if (encoder === undefined) content.write(page, version, buffer, at + headerBytes)
       else length = encoder.encode(page, version, buffer, at + headerBytes)
       const code = encoder === undefined ? Encoding.raw : encoder.code
-      writeHeader(buffer, at, FrameType.page, code, length, page, version)
+      writeHeader(this.#view, at, FrameType.page, code, length, page, version)
       if (page === this.#flipPage && code === Encoding.raw) this.#flip(buffer, at + headerBytes)
       if (code === Encoding.zero) totals.zeroPages++
       totals.payloadBytes += length
       at += headerBytes + length
     }
     return at
+  }
+
+  #mustFlip(pages: Uint32Array): boolean {
+    return this.#flipPage !== undefined && pages.includes(this.#flipPage)
   }
 
   #flip(buffer: Buffer, at: number): void {
@@ -241,7 +302,7 @@ export class SourceLane {
     const confirmed = this.#wait((done) => {
       this.#awaitedFlush = { flush, done }
     })
-    await Promise.all([...this.#writes, this.#write(frame(FrameType.flush, flush)), confirmed])
+    await Promise.all([this.#write(frame(FrameType.flush, flush)), confirmed])
     this.#awaitedFlush = undefined
   }
 

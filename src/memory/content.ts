@@ -23,6 +23,18 @@ export interface PageContent {
   matches(page: number, version: number, bytes: Uint8Array, at: number): boolean
   /** True when every byte of this version is zero, so that a scheme may send a flag in its place. */
   isZero(page: number, version: number): boolean
+  /** Given when pages are slices of one pool behind a stamp, so that they can be sent from where they lie. */
+  readonly slices?: PageSlices
+}
+
+export interface PageSlices {
+  /** Never changes. */
+  readonly pool: Buffer
+  /** Bytes of a page before its slice. */
+  readonly stampBytes: number
+  writeStamp(page: number, version: number, target: Uint8Array, at: number): void
+  /** Where in the pool the rest of the page is. */
+  offsetOf(page: number, version: number): number
 }
 
 export const recipes: readonly Recipe[] = ['zero', 'regular', 'pointer', 'random', 'sparse-update']
@@ -63,7 +75,8 @@ function zeroContent(pageBytes: number): PageContent {
   }
 }
 
-const poolBytes = 2 ** 21
+/** Small enough for a processor's second-level cache beside what is being sent. */
+const poolBytes = 2 ** 18
 const sliceStep = 8
 const stampBytes = 8
 
@@ -74,24 +87,28 @@ const stampBytes = 8
  */
 function randomContent(pageBytes: number, seed: number): PageContent {
   const pool = randomPool(seed, poolBytes + pageBytes)
-  const slices = poolBytes / sliceStep
+  const sliceBytes = pageBytes - stampBytes
   const offsetOf = (page: number, version: number): number =>
-    ((Math.imul(page, 0x9e3779b1) + Math.imul(version, 0x85ebca77)) >>> 0) % slices
+    (Math.imul(page, 0x9e3779b1) + Math.imul(version, 0x85ebca77)) & (poolBytes - 1)
+  const writeStamp = (page: number, version: number, target: Uint8Array, at: number): void => {
+    writeUint32(target, at, page)
+    writeUint32(target, at + 4, version)
+  }
 
   return {
     pageBytes,
     write: (page, version, target, at) => {
-      const from = offsetOf(page, version) * sliceStep
-      pool.copy(target, at + stampBytes, from, from + pageBytes - stampBytes)
-      writeUint32(target, at, page)
-      writeUint32(target, at + 4, version)
+      const from = offsetOf(page, version)
+      pool.copy(target, at + stampBytes, from, from + sliceBytes)
+      writeStamp(page, version, target, at)
     },
     matches: (page, version, bytes, at) => {
       if (readUint32(bytes, at) !== page || readUint32(bytes, at + 4) !== version) return false
-      const from = offsetOf(page, version) * sliceStep
-      return pool.compare(bytes, at + stampBytes, at + pageBytes, from, from + pageBytes - stampBytes) === 0
+      const from = offsetOf(page, version)
+      return pool.compare(bytes, at + stampBytes, at + pageBytes, from, from + sliceBytes) === 0
     },
     isZero: () => false,
+    slices: { pool, stampBytes, writeStamp, offsetOf },
   }
 }
 

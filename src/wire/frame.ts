@@ -87,7 +87,7 @@ export function payloadLimit(type: number, pageBytes: number): number | undefine
 
 /** Writes a frame header at `at`. */
 export function writeHeader(
-  target: Buffer,
+  target: DataView,
   at: number,
   type: number,
   encoding: number,
@@ -95,16 +95,21 @@ export function writeHeader(
   a: number,
   b: number,
 ): void {
-  target.writeUInt32BE(((type << 24) | (encoding << 16)) >>> 0, at)
-  target.writeUInt32BE(length, at + 4)
-  target.writeUInt32BE(a, at + 8)
-  target.writeUInt32BE(b, at + 12)
+  target.setUint32(at, (type << 24) | (encoding << 16))
+  target.setUint32(at + 4, length)
+  target.setUint32(at + 8, a)
+  target.setUint32(at + 12, b)
 }
 
 /** A whole frame as one buffer, for the frames that are rare. */
 export function frame(type: FrameTypeCode, a = 0, b = 0, payload: Uint8Array = new Uint8Array(0)): Buffer {
   const bytes = Buffer.allocUnsafe(headerBytes + payload.length)
-  writeHeader(bytes, 0, type, 0, payload.length, a, b)
+  writeHeader(viewOf(bytes), 0, type, 0, payload.length, a, b)
   bytes.set(payload, headerBytes)
   return bytes
+}
+
+/** Big-endian numbers of a buffer without the checks and steps of Buffer's own methods. */
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
