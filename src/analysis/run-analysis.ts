@@ -14,6 +14,7 @@ import { parseMac } from './addresses.js'
 import { FrameMatcher } from './frame-matcher.js'
 import { comparableBytes, Identity, identify } from './identity.js'
 import { MarksAudit, type MarksResult } from './marks-audit.js'
+import { PortRate } from './port-rate.js'
 import { type ClassResult, type ClassRow, classResult, RowTable } from './run-classes.js'
 import { Connections } from './run-connections.js'
 import { type ExpectedFlow, FlowIndex, type FlowMatch } from './run-flows.js'
@@ -54,6 +55,8 @@ export interface RunAnalysis {
     /** True when every difference is 0. */
     readonly balanced: boolean
   }
+  /** The congested port while it always had something to send. */
+  readonly port: { readonly busyNs: number; readonly bps: number }
   /** Frames in each capture. */
   readonly frames: Readonly<Record<CapturePoint, number>>
   /** The same over time; no bins without a window. */
@@ -102,6 +105,7 @@ class RunPass {
   private readonly rows: RowTable
   private readonly marks: MarksAudit
   private readonly connections = new Connections()
+  private readonly portRate = new PortRate()
   private readonly identity = new Identity()
   private readonly comparable: number
   private readonly matcher: FrameMatcher
@@ -160,6 +164,7 @@ class RunPass {
         .map((row) => classResult(row, this.input.flows, hasWindow ? this.window : undefined, capturePoints)),
       marks: this.marks.result(),
       ledger: { flows, frames, balanced },
+      port: this.portRate.result(),
       frames: {
         source: this.frames[0]!,
         'switch-in': this.frames[1]!,
@@ -196,6 +201,7 @@ class RunPass {
     if (owner < 0) this.countEntered(frame.pcp, this.rows.at(~owner), frame.wireLength)
     row.queueDelay.add(frame.timeNs - this.matcher.matchedTimeNs)
     if (owner >= 0) this.series.matched(row.number, this.matcher.matchedTimeNs, frame.timeNs)
+    this.portRate.leave(this.matcher.matchedTimeNs, frame.timeNs, frame.wireLength)
   }
 
   private countEntered(pcp: number, row: ClassRow, bytes: number): void {

@@ -416,7 +416,7 @@ class Run {
         source.record.outcome === 'completed'
           ? sum(analysis.ledger.flows.map(({ difference }) => Math.abs(difference)))
           : undefined,
-      portBps: portBps(analysis),
+      port: analysis.port,
       linkBps: scenario.link.rateBps,
       sourceCpuShare: source.cpuShare,
       sourceEventLoopDelayMs: source.eventLoopDelayP99Ns / 1e6,
@@ -451,12 +451,6 @@ function runIdOf(path: string): string {
 /** Whole frames of the migration's lanes, both directions. */
 function wireBytes(analysis: RunAnalysis): number {
   return sum(analysis.classes.filter(({ role }) => role.startsWith('migration ')).map(({ bytes }) => bytes))
-}
-
-/** Everything that went through the congested port towards the destination while the migration ran. */
-function portBps(analysis: RunAnalysis): number {
-  const through = analysis.classes.filter(({ direction }) => direction !== 'server-to-client')
-  return sum(through.map(({ throughput_mbps }) => throughput_mbps)) * 1e6
 }
 
 function sum(numbers: readonly number[]): number {
