@@ -37,7 +37,10 @@ once. Needs root.`),
     .option('-o, --out <directory>', 'run directory (default: ./pagewire-runs/TIME-NAME)')
     .option('--force', 'print the numbers of an invalid run, each marked INVALID')
     .addOption(
-      new Option('--test-hook <hook>', 'break something on purpose: flip-page=N or unmark-lane=NAME')
+      new Option(
+        '--test-hook <hook>',
+        'break something on purpose: flip-page=N, unmark-lane=NAME or capture-buffer=KIB',
+      )
         .hideHelp()
         .default([])
         .argParser((hook: string, hooks: readonly string[]) => [...hooks, hook]),
@@ -78,10 +81,11 @@ function parseHooks(hooks: readonly string[]): RunHooks {
   const parsed = hooks.map((hook) => {
     const [kind, value] = hook.split('=')
     if (kind === 'flip-page' && /^\d+$/.test(value ?? '')) return { flipByteOfPage: Number(value) }
+    if (kind === 'capture-buffer' && /^\d+$/.test(value ?? '')) return { captureBufferKib: Number(value) }
     if (kind === 'unmark-lane' && value) return { unmarkedLane: value }
     throw usageError(`unknown test hook '${hook}'`, {
       code: 'bad-hook',
-      next: 'flip-page=N or unmark-lane=NAME',
+      next: 'flip-page=N, unmark-lane=NAME or capture-buffer=KIB',
     })
   })
   return Object.assign({}, ...parsed)

@@ -7,6 +7,8 @@ import type { Fidelity, FidelityCheck } from './result.js'
 
 /** What the checks look at. Ratios are 0..1 unless said otherwise. */
 export interface FidelityInput {
+  /** The box's flood test: 150 % offered, so a third is lost at the switch and nothing at the sender. */
+  readonly flood: { readonly lossAtSwitch: number; readonly lostAtSender: number }
   readonly framesDroppedByCapture: number
   readonly framesWrong: number
   /** Sum of |difference| of the frame ledger at the congested port. */
@@ -28,6 +30,8 @@ export interface FidelityInput {
   }[]
 }
 
+/** A third, of which the queue's own frames and the packets of the start are a part: 30 to 37 %. */
+const floodErrorMax = 0.035
 const cpuShareMax = 0.9
 const eventLoopDelayMsMax = 50
 const rateErrorMax = 0.01
@@ -39,6 +43,19 @@ const offeredErrorMax = 0.05
 
 export function fidelityOf(input: FidelityInput): Fidelity {
   const checks = [
+    atMost(
+      'flood_loss_error',
+      Math.abs(input.flood.lossAtSwitch - 1 / 3),
+      floodErrorMax,
+      'ratio',
+      'A flood of 150 % must lose a third at the switch: on this kernel queues hold their senders back; see doctor.',
+    ),
+    none(
+      'flood_lost_at_sender',
+      input.flood.lostAtSender,
+      'frames',
+      'A flood must not be lost at its sender: this box is too slow for it, or its sockets are held back.',
+    ),
     none(
       'captures_dropped',
       input.framesDroppedByCapture,

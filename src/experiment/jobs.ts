@@ -53,6 +53,8 @@ export function guestSpec({ guest, seed }: Scenario): GuestSpec {
 export interface RunHooks extends LaneHooks {
   /** This lane's socket at the source carries no mark. */
   readonly unmarkedLane?: string
+  /** Kernel buffer of each capture, in KiB. */
+  readonly captureBufferKib?: number
 }
 
 export function sourceJob(

@@ -24,6 +24,7 @@ import { type CaptureName, type Lab, labUp, type QueueCounters, sweep } from '..
 import { resolveDataplane } from '../topology/requirements.js'
 import { vlanIds } from '../topology/spec.js'
 import { type FidelityInput, fidelityOf } from './fidelity.js'
+import { type FloodOutcome, floodOutcome } from './flood-check.js'
 import type { RunHooks } from './jobs.js'
 import { type MigratedPair, MigrationPair } from './migration-pair.js'
 import { type CaptureResult, migrationResult, type RunResult, runSchema } from './result.js'
@@ -62,7 +63,12 @@ const warmUpMs = 1000
 const drainTimeoutMs = 5000
 const drainPollMs = 50
 
-const agentMain = fileURLToPath(new URL('../cli/main.js', import.meta.url))
+const trafficAgent = [
+  process.execPath,
+  fileURLToPath(new URL('../cli/main.js', import.meta.url)),
+  'agent',
+  'traffic',
+]
 
 /** Runs the scenario. The result is also in the run directory. Throws when the lab could not do its work. */
 export async function runScenario(input: RunInput): Promise<RunResult> {
@@ -96,6 +102,7 @@ function abandonedError(): PagewireError {
 
 /** Everything that a result is made of, as far as the run got. */
 interface Measured {
+  flood?: FloodOutcome
   lab?: Lab
   pair?: MigratedPair
   failedWith?: PagewireError
@@ -182,11 +189,13 @@ class Run {
     onPhase?.('building the lab')
     const swept = await sweep()
     for (const runId of swept) directory.event({ at_ns: 0, event: 'swept', run_id: runId })
+    const dataplane = await resolveDataplane(scenario.dataplane, 'run')
+    this.#measured.flood = await floodOutcome(dataplane, trafficAgent)
     this.#measured.lab = await labUp({
       runId: runIdOf(directory.path),
       link: scenario.link,
       marking: scenario.marking,
-      dataplane: await resolveDataplane(scenario.dataplane, 'run'),
+      dataplane,
       congestionControl: scenario.migration.congestionControl,
       offloads: false,
       ...(scenario.path === undefined ? {} : { path: scenario.path }),
@@ -194,7 +203,7 @@ class Run {
   }
 
   async #startCaptures(): Promise<void> {
-    const { directory, scenario, onPhase } = this.#input
+    const { directory, scenario, hooks, onPhase } = this.#input
     onPhase?.('starting captures')
     const lab = this.#lab()
     for (const { point, namespace, taps } of lab.capturePoints) {
@@ -202,6 +211,7 @@ class Run {
         file: directory.captureFile(point),
         taps: taps.map((tap) => ({ ...tap, prefix: ['ip', 'netns', 'exec', namespace] })),
         snapLength: scenario.capture.snaplenBytes,
+        ...(hooks?.captureBufferKib === undefined ? {} : { bufferKib: hooks.captureBufferKib }),
       })
       this.#captures.set(point, capture)
     }
@@ -225,7 +235,7 @@ class Run {
     this.#traffic = await prepareCrossTraffic({
       streams: scenario.crossTraffic,
       hosts: { source: host('source'), neighbour: host('neighbour'), destination: host('destination') },
-      agent: [process.execPath, agentMain, 'agent', 'traffic'],
+      agent: trafficAgent,
       congestionControl: scenario.migration.congestionControl,
       onError: (error) => {
         this.#trafficError ??= error
@@ -403,12 +413,14 @@ class Run {
   }
 
   #fidelity(): RunResult['fidelity'] {
-    const { pair, analysis, traffic, captures } = this.#measured
-    if (pair === undefined || analysis === undefined) return { valid: false, checks: [] }
+    const { pair, analysis, traffic, captures, flood } = this.#measured
+    if (pair === undefined || analysis === undefined || flood === undefined)
+      return { valid: false, checks: [] }
     const { source } = pair
     const { scenario } = this.#input
     const guestSeconds = source.guestRunNs / 1e9
     const input: FidelityInput = {
+      flood,
       framesDroppedByCapture: sum(Object.values(captures).map((capture) => capture.droppedByKernel)),
       framesWrong: analysis.marks.frames_wrong,
       frameLedgerDifference: sum(analysis.ledger.frames.map(({ difference }) => Math.abs(difference))),

@@ -90,7 +90,8 @@ export function traces(): readonly string[] {
     ...processes().filter(
       (line) => line.includes(pagewire) || /^tcpdump .*pagewire|^tcpdump .*pw-/.test(line),
     ),
-    ...(directory('/run/pagewire') ?? []),
+    // What is known of the box itself stays until it is booted again.
+    ...(directory('/run/pagewire') ?? []).filter((name) => !name.startsWith('flood-')),
   ].sort()
 }
 

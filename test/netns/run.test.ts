@@ -1,7 +1,7 @@
 /** The main job on real frames: what the mark brings, that it is proven, that the books balance. */
 
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { median } from '../../src/bench/median.js'
@@ -143,6 +143,17 @@ test('the run directory is complete, and its checksums hold', { skip: needsRoot 
   const again = await start(['run', '--out', out]).finished
   assert.equal(again.code, 2, 'results are never overwritten')
   assert.match(again.stderr, /not empty/)
+})
+
+test('what is made under sudo belongs to the person who called sudo', { skip: needsRoot }, async (t) => {
+  const out = join(temporaryDirectory(t), 'made', 'run')
+  const env = { ...process.env, SUDO_UID: '65534', SUDO_GID: '65534' }
+  const settings = small.flatMap((one) => ['--set', one])
+  const { code, stderr } = await start(['run', '--quiet', '--out', out, ...settings], { env }).finished
+  assert.equal(code, 0, stderr)
+  for (const name of ['..', '.', 'result.json', 'captures/source.pcap', 'logs/source.log']) {
+    assert.equal(statSync(join(out, name)).uid, 65_534, name)
+  }
 })
 
 test('without root: a sentence, exit 3, nothing made', { skip: needsRoot }, async (t) => {
