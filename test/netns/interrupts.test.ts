@@ -23,7 +23,8 @@ const phases: readonly (readonly [name: string, reached: (out: string) => boolea
   ['captures are being started', (out) => files(join(out, 'captures')).length > 0],
   ['agents are being started', (out) => files(join(out, 'logs')).includes('destination.log')],
   ['pages are being sent', (out) => events(out).includes('"do":"copy"')],
-  ['the second round', (out) => events(out).includes('"do":"syncDirty"')],
+  ['the second round is on', (out) => events(out).includes('"do":"syncDirty"')],
+  ['the queues run empty', (out) => events(out).includes('"event":"end"')],
 ]
 
 for (const [name, reached] of phases) {
