@@ -10,6 +10,10 @@ mount -t tmpfs tmp /run # hides the host's namespaces and labs
 mkdir -p /run/work /run/bin /run/modules/lib
 mount -t hostfs none /run/work -o "$work"
 mount -t tmpfs tmp /tmp
+# A clone below /tmp would be hidden by what was just mounted.
+case $pagewire_root in
+  /tmp/*) mkdir -p "$pagewire_root" && mount -t hostfs none "$pagewire_root" -o "$pagewire_root" -r ;;
+esac
 mount -t tmpfs tmp /dev/shm 2>/dev/null
 ip link set lo up
 

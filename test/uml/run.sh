@@ -58,7 +58,7 @@ quoted() {
 unshare $as --pid --fork --kill-child --mount-proc \
   linux.uml mem=1G quiet loglevel=3 root=/dev/root rootfstype=hostfs rootflags=/ ro \
   "init=$here/init.sh" "uml_dir=$work" "umid=guest" con0=null,fd:1 con=null ssl=null \
-  "pagewire_work=$work" </dev/null >"$work/console" 2>&1 &
+  "pagewire_work=$work" "pagewire_root=$root" </dev/null >"$work/console" 2>&1 &
 uml=$!
 timeout "$limit" tail -n +1 -s 0.2 -f --pid="$uml" "$work/output" || status=$?
 [ "${status-}" != 124 ] || { echo "test/uml/run.sh: stopped after $limit s" >&2; exit 124; }
