@@ -6,6 +6,7 @@ import type {
   FileRow,
   FlowDocument,
 } from '../analysis/analysis-document.js'
+import type { PairClass, PairResult, RewrittenMark } from '../analysis/pair-analysis.js'
 import { classOfDscp, defaultTable } from '../marking/traffic-class.js'
 import { formatBytes } from '../support/units.js'
 import type { AnalysisDocument } from './analyze.js'
@@ -13,7 +14,8 @@ import { columns } from './columns.js'
 
 /** Files, classes and the `top` largest flows. */
 export function analysisText(document: AnalysisDocument, top: number): string {
-  return document.files.map((file) => fileText(document, file, top)).join('\n\n')
+  const files = document.files.map((file) => fileText(document, file, top))
+  return [...files, ...(document.pairs ?? []).map(pairText)].join('\n\n')
 }
 
 function fileText(document: AnalysisDocument, file: FileRow, top: number): string {
@@ -107,6 +109,61 @@ function flowLine(flow: FlowDocument, direction: DirectionDocument, forward: boo
     expert('zero_windows'),
     direction.rtt_ms === undefined ? '-' : decimals(direction.rtt_ms.p50, 3),
   ]
+}
+
+function pairText(pair: PairResult): string {
+  const { clock } = pair
+  const between =
+    clock.at_least_ms === null || clock.at_most_ms === null
+      ? ''
+      : ` (between ${decimals(clock.at_least_ms, 3)} and ${decimals(clock.at_most_ms, 3)})`
+  const lines = [
+    `From a ${pair.a} to b ${pair.b}: ${pair.matched} frames matched`,
+    `Clock of b ahead by ${decimals(clock.offset_ms, 3)} ms${between}: ${clock.method}.`,
+  ]
+  if (pair.foreign_a + pair.foreign_b > 0) {
+    lines.push(`Not of common flows: ${pair.foreign_a} frames of a, ${pair.foreign_b} of b.`)
+  }
+  if (!pair.complete)
+    lines.push('One of the captures is cut off: what it would have shown later counts as lost.')
+  return [...lines, '', pairTable(pair.classes)].join('\n')
+}
+
+function pairTable(rows: readonly PairClass[]): string {
+  return columns(
+    [
+      { title: '', align: 'left' },
+      { title: 'VLAN', align: 'right' },
+      { title: 'PCP', align: 'right' },
+      { title: 'DSCP', align: 'left' },
+      { title: 'packets', align: 'right' },
+      { title: 'lost', align: 'right' },
+      { title: 'loss %', align: 'right' },
+      { title: 'extra', align: 'right' },
+      { title: 'reorder', align: 'right' },
+      { title: 'queue p50 ms', align: 'right' },
+      { title: 'p99 ms', align: 'right' },
+      { title: 're-marked', align: 'left' },
+    ],
+    rows.map((row) => [
+      row.direction === 'a_to_b' ? 'a > b' : 'b > a',
+      orDash(row.vlan),
+      orDash(row.pcp),
+      row.dscp === null ? '-' : classOfDscp(defaultTable, row.dscp).name,
+      String(row.packets),
+      String(row.lost),
+      decimals(100 * row.loss_ratio, 3),
+      String(row.extra),
+      String(row.reordered),
+      row.queue_delay_ms === null ? '-' : decimals(row.queue_delay_ms.p50, 3),
+      row.queue_delay_ms === null ? '-' : decimals(row.queue_delay_ms.p99, 3),
+      row.rewritten.map(remarked).join(', '),
+    ]),
+  )
+}
+
+function remarked({ vlan, pcp, dscp, packets }: RewrittenMark): string {
+  return `${packets} to ${orDash(vlan)}/${orDash(pcp)}/${orDash(dscp)}`
 }
 
 function orDash(value: number | null): string {

@@ -15,6 +15,8 @@ import {
 import { analyseCapture, type CaptureOptions } from '../analysis/capture-analysis.js'
 import type { CapturePass } from '../analysis/capture-pass.js'
 import { compileFilter, filterFields } from '../analysis/filter.js'
+import { analysePair, type PairResult } from '../analysis/pair-analysis.js'
+import { standardInput } from '../capture/bytes.js'
 import { openCapture } from '../capture/read.js'
 import { TimeBase } from '../capture/record-scanner.js'
 import { exitCode, failure, messageOf, usageError } from '../support/errors.js'
@@ -33,6 +35,8 @@ interface Options {
   readonly csv?: string
   readonly by: 'class' | 'flow'
   readonly top: string
+  /** True with --pair, false with --no-pair, absent without either. */
+  readonly pair?: boolean
 }
 
 /** The document of `analyze --json`. */
@@ -42,6 +46,8 @@ export interface AnalysisDocument {
   readonly classes: readonly ClassDocument[]
   readonly flows: readonly FlowDocument[]
   readonly series?: readonly SeriesDocument[]
+  /** Each capture compared with the next, if they show the same traffic. */
+  readonly pairs?: readonly PairResult[]
 }
 
 const defaultInterval = '1s'
@@ -55,6 +61,9 @@ reordering, duplicate acknowledgements, windows, round trips, time series. Reads
 orders) and pcapng, plain or compressed with gzip or zstd, of Ethernet, raw IP, Linux cooked and BSD loopback links; -
 reads standard input.
 
+Two captures of the same traffic at two points are compared frame by frame: true loss, one-way and queueing delay,
+reordering, rewritten marks, and the offset between the clocks.
+
 A capture that is cut off or broken is analysed up to there; the byte offset is reported and the exit code is 2.`),
     )
     .argument('<file...>', 'captures; - for standard input')
@@ -66,6 +75,11 @@ A capture that is cut off or broken is analysed up to there; the byte offset is 
     .addOption(
       new Option('--by <what>', 'whose time series the CSV has').choices(['class', 'flow']).default('class'),
     )
+    .option(
+      '--pair',
+      'the captures are of the same traffic at one point after another: match frames between neighbours (default for two)',
+    )
+    .option('--no-pair', 'two captures have nothing to do with each other')
     .option('--top <n>', 'flows that the summary shows', '10')
     .action(async (files: readonly string[], options: Options, command: Command) => {
       await analyze(files, options, command)
@@ -80,6 +94,7 @@ A capture that is cut off or broken is analysed up to there; the byte offset is 
           'pagewire analyze trace.pcap -Y "pcp==7 && tcp" --csv - --interval 100ms',
           'throughput in steps of 100 ms',
         ],
+        ['pagewire analyze before.pcap after.pcap', 'what was lost, delayed or re-marked between two points'],
         ['tcpdump -w - -i eth0 -c 10000 | pagewire analyze -', 'from a pipe'],
       ]),
     )
@@ -109,7 +124,9 @@ async function analyze(files: readonly string[], options: Options, command: Comm
     throw usageError(`--top ${options.top} is not a number of flows`, { code: 'bad-option' })
   }
   const withSeries = command.getOptionValueSource('interval') === 'cli'
-  const { analysed, document } = await analyzeFiles(files, captureOptions, withSeries)
+  const { analysed, document: single } = await analyzeFiles(files, captureOptions, withSeries)
+  const pairs = await comparePairs(files, options)
+  const document = pairs === undefined ? single : { ...single, pairs }
   if (options.csv !== undefined) writeOut(options.csv, seriesCsv(analysed, options.by))
   if (json) printJson(document)
   else if (!quiet && options.csv !== '-') printText(analysisText(document, top))
@@ -125,6 +142,29 @@ export async function analyzeFiles(
   const analysed: Analysed[] = []
   for (const file of files) analysed.push(await analyzeFile(file, options))
   return { analysed, document: documentOf(analysed, withSeries) }
+}
+
+/** Neighbours among the captures; undefined if none is wanted, or if two captures turn out to be no pair. */
+async function comparePairs(files: readonly string[], options: Options): Promise<PairResult[] | undefined> {
+  const wanted = options.pair === true
+  if (options.pair === false || (!wanted && (files.length !== 2 || files.includes(standardInput))))
+    return undefined
+  if (files.length < 2 || files.includes(standardInput)) {
+    throw usageError('--pair needs two files or more, and reads each of them twice', { code: 'bad-option' })
+  }
+  const pairs: PairResult[] = []
+  for (const [i, file] of files.slice(1).entries()) {
+    const before = files[i] ?? ''
+    const pair = await analysePair(before, file)
+    if (pair) pairs.push(pair)
+    else if (wanted) {
+      throw usageError(`${before} and ${file} have no frame in common`, {
+        code: 'no-pair',
+        next: 'Order the captures as the traffic passes them, and leave out --pair if they are of different traffic.',
+      })
+    }
+  }
+  return pairs.length === 0 ? undefined : pairs
 }
 
 function readOptions(options: Options): CaptureOptions {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { network } from '../support/network.js'
 import { baseSeconds, payload, pcapFile, tcpFrame, udpFrame } from '../support/pcap-builder.js'
 import { temporaryDirectory, temporaryFile } from '../support/temporary.js'
 import { zoo } from '../support/zoo.js'
@@ -91,6 +92,25 @@ test('filter, time range and series select the same frames', async (t) => {
   const flows = await pagewire(['analyze', file, '--csv', '-', '--by', 'flow'])
   assert.match(flows.stdout, /^file,protocol,source,destination,time_s/)
   assert.match(flows.stdout, /,tcp,10\.0\.0\.1:40000,10\.0\.0\.2:5000,0,1,3174,3,/)
+})
+
+test('two captures of the same traffic are compared, others are not', async (t) => {
+  const { a, b, lost } = network({ frames: 2000, seed: 8, lossRatio: 0.2 })
+  const [before, after] = [a, b].map((part, i) => temporaryFile(t, `${i}.pcap`, pcapFile(part)))
+  assert.ok(before && after)
+  const both = await pagewire(['analyze', before, after, '--json'])
+  assert.equal(both.code, 0, both.stderr)
+  const [pair] = JSON.parse(both.stdout).pairs
+  assert.equal(
+    pair.classes.reduce((sum: number, row: { lost: number }) => sum + row.lost, 0),
+    lost,
+  )
+  assert.match((await pagewire(['analyze', before, after])).stdout, /a > b +100 +\d/)
+  const other = temporaryFile(t, 'other.pcap', pcapFile(frames))
+  assert.equal(JSON.parse((await pagewire(['analyze', before, other, '--json'])).stdout).pairs, undefined)
+  const forced = await pagewire(['analyze', before, other, '--pair'])
+  assert.equal(forced.code, 2)
+  assert.match(forced.stderr, /no frame in common/)
 })
 
 test('a summary for people names classes by name, and quiet prints nothing', async (t) => {
