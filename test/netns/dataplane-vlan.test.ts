@@ -11,23 +11,30 @@ import { checkRequirements, missingFor } from '../../src/topology/requirements.j
 import { builtTest, ended, needsRoot, testDataplane } from './support.js'
 
 /** Test files that mean the same on both dataplanes. */
-const files = ['lab.test.js', 'marked-socket.test.js', 'probe-lab.test.js']
+const files = [
+  'lab.test.js',
+  'lab-marks.test.js',
+  'lab-paths.test.js',
+  'marked-socket.test.js',
+  'probe-lab.test.js',
+]
 
 const isInside = testDataplane === 'vlan' ? 'this is the run on dataplane vlan' : false
 
-test('the namespace tests on dataplane vlan', { skip: isInside, timeout: 560_000 }, async (context) => {
-  const isNative = needsRoot === false && missingFor(await checkRequirements(), 'vlan', 'lab').length === 0
-  const command = [process.execPath, '--test', '--test-reporter=tap', '--test-concurrency=1']
-  const argv = [...command, ...files.map(builtTest)]
-  const report = await runTests(isNative ? argv : [guest, '-t', '540', ...argv])
-  const count = (name: string): number => Number(new RegExp(`^# ${name} (\\d+)$`, 'm').exec(report)?.[1])
-  const place = isNative ? 'on this kernel' : 'in user-mode Linux'
-  context.diagnostic(
-    `dataplane vlan, ${place}: ${count('pass')} passed, ${count('fail')} failed, ${count('skipped')} skipped`,
-  )
-  assert.ok(count('pass') > 0, report)
-  assert.equal(count('fail') + count('cancelled'), 0, failures(report))
-})
+for (const file of files) {
+  test(`${file} on dataplane vlan`, { skip: isInside, timeout: 480_000 }, async (context) => {
+    const isNative = needsRoot === false && missingFor(await checkRequirements(), 'vlan', 'lab').length === 0
+    const argv = [process.execPath, '--test', '--test-reporter=tap', builtTest(file)]
+    const report = await runTests(isNative ? argv : [guest, '-t', '460', ...argv])
+    const count = (name: string): number => Number(new RegExp(`^# ${name} (\\d+)$`, 'm').exec(report)?.[1])
+    const place = isNative ? 'on this kernel' : 'in user-mode Linux'
+    context.diagnostic(
+      `dataplane vlan, ${place}: ${count('pass')} passed, ${count('fail')} failed, ${count('skipped')} skipped`,
+    )
+    assert.ok(count('pass') > 0, report)
+    assert.equal(count('fail') + count('cancelled'), 0, failures(report))
+  })
+}
 
 const guest = join(builtTest('../../../test/uml'), 'run.sh')
 

@@ -95,6 +95,121 @@ export async function exchangeTcp(
   await server
 }
 
+/**
+ * One TCP connection, one UDP datagram each way and one ICMP echo for every DSCP, all sockets marked before their first
+ * packet. The host `to` answers on port 7700 + DSCP; an echo reply takes over the mark of its request.
+ */
+export async function exchangeAll(
+  lab: Lab,
+  wish: Pick<Flood, 'from' | 'to' | 'vlan'> & { readonly dscps: readonly number[] },
+): Promise<void> {
+  const address = lab.address(wish.to, wish.vlan)
+  const server = runPerl(lab, wish.to, answerProgram, [address, ...wish.dscps])
+  await runPerl(lab, wish.from, askProgram, [address, ...wish.dscps])
+  await server
+}
+
+/** Round-trip times of ICMP echoes, in milliseconds; none for a lost one. */
+export async function echoMs(
+  lab: Lab,
+  wish: Omit<Flood, 'rateBps' | 'seconds'>,
+  count: number,
+): Promise<number[]> {
+  const text = await runPerl(lab, wish.from, echoProgram, [
+    lab.address(wish.to, wish.vlan),
+    dsField(wish.dscp),
+    count,
+  ])
+  return text.trim().split('\n').map(Number)
+}
+
+const answerProgram = `
+use Socket;
+my ($at, @dscps) = @ARGV;
+alarm 60;
+my (%listener, $waiting);
+for my $dscp (@dscps) {
+  socket(my $t, PF_INET, SOCK_STREAM, 0) or die "socket: $!";
+  socket(my $u, PF_INET, SOCK_DGRAM, 0) or die "socket: $!";
+  for my $s ($t, $u) {
+    setsockopt($s, IPPROTO_IP, IP_TOS, pack('i', $dscp << 2)) or die "tos: $!";
+    setsockopt($s, SOL_SOCKET, SO_REUSEADDR, 1);
+    bind($s, sockaddr_in(7700 + $dscp, inet_aton($at))) or die "bind: $!";
+  }
+  listen($t, 1) or die "listen: $!";
+  $listener{$dscp} = [$t, $u];
+}
+for my $dscp (@dscps) {
+  my ($t, $u) = @{$listener{$dscp}};
+  my $from = recv($u, my $got, 2000, 0) // die "recv: $!";
+  send($u, $got, 0, $from) or die "send: $!";
+  accept(my $c, $t) or die "accept: $!";
+  while (sysread($c, my $piece, 65536)) { syswrite($c, $piece) }
+}`
+
+const icmpEcho = `
+# An ICMP echo request: type 8, code 0, checksum over all, identifier, number.
+sub echo_request {
+  my ($number) = @_;
+  my $sum = 0x0800 + ($$ & 0xffff) + $number;
+  $sum = ($sum & 0xffff) + ($sum >> 16) while $sum > 0xffff;
+  return pack('CCnnn', 8, 0, 0xffff & ~$sum, $$ & 0xffff, $number);
+}`
+
+const askProgram = `
+use Socket; use Time::HiRes qw(sleep);
+my ($to, @dscps) = @ARGV;
+alarm 60;
+${icmpEcho}
+for my $dscp (@dscps) {
+  my $there = sockaddr_in(7700 + $dscp, inet_aton($to));
+  socket(my $u, PF_INET, SOCK_DGRAM, 0) or die "socket: $!";
+  setsockopt($u, IPPROTO_IP, IP_TOS, pack('i', $dscp << 2)) or die "tos: $!";
+  connect($u, $there) or die "connect: $!";
+  my $answer;
+  for (1 .. 100) { # the other side may still be starting
+    send($u, 'x' x 100, 0);
+    my $ready = '';
+    vec($ready, fileno($u), 1) = 1;
+    next unless select($ready, undef, undef, 0.2);
+    last if defined recv($u, $answer, 2000, 0);
+    sleep(0.1);
+  }
+  socket(my $i, PF_INET, SOCK_RAW, 1) or die "icmp: $!";
+  setsockopt($i, IPPROTO_IP, IP_TOS, pack('i', $dscp << 2)) or die "tos: $!";
+  send($i, echo_request($dscp), 0, $there) or die "echo: $!";
+  socket(my $t, PF_INET, SOCK_STREAM, 0) or die "socket: $!";
+  setsockopt($t, IPPROTO_IP, IP_TOS, pack('i', $dscp << 2)) or die "tos: $!";
+  connect($t, $there) or die "connect: $!";
+  syswrite($t, 'x' x 3000);
+  my $got = 0;
+  while ($got < 3000) { $got += sysread($t, my $piece, 65536) || die "closed early" }
+  shutdown($t, 1);
+  sysread($t, my $rest, 1);
+}`
+
+const echoProgram = `
+use Socket; use Time::HiRes qw(time sleep);
+my ($to, $tos, $count) = @ARGV;
+${icmpEcho}
+socket(my $s, PF_INET, SOCK_RAW, 1) or die "icmp: $!";
+setsockopt($s, IPPROTO_IP, IP_TOS, pack('i', $tos)) or die "tos: $!";
+for my $number (1 .. $count) {
+  my $sent = time;
+  send($s, echo_request($number), 0, sockaddr_in(0, inet_aton($to))) or die "send: $!";
+  while (time < $sent + 1) {
+    my $ready = '';
+    vec($ready, fileno($s), 1) = 1;
+    next unless select($ready, undef, undef, 0.2) > 0;
+    recv($s, my $got, 2000, 0);
+    my ($type, $code, $sum, $id, $which) = unpack('CCnnn', substr($got, 20));
+    next unless $type == 0 && $which == $number;
+    printf "%.3f\\n", (time - $sent) * 1000;
+    last;
+  }
+  sleep(0.02);
+}`
+
 const floodProgram = `
 use Socket; use Time::HiRes qw(time sleep);
 my ($from, $to, $tos, $packets, $seconds) = @ARGV;

@@ -27,10 +27,15 @@ command -v linux.uml >/dev/null || {
   exit 127
 }
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/pagewire-uml-XXXXXX")
-uml=
+# What a script left that was killed outright; its process number is in the name.
+for stale in "${TMPDIR:-/tmp}"/pagewire-uml-[0-9]*-*; do
+  owner=${stale##*/pagewire-uml-}
+  [ ! -d "$stale" ] || [ -d "/proc/${owner%%-*}" ] || rm -rf "$stale"
+done
+work=$(mktemp -d "${TMPDIR:-/tmp}/pagewire-uml-$$-XXXXXX")
+uml= reader=
 clean() {
-  [ -z "$uml" ] || kill -KILL "$uml" 2>/dev/null || true
+  kill -KILL $uml $reader 2>/dev/null || true
   rm -rf "$work"
 }
 trap clean EXIT
@@ -55,12 +60,15 @@ quoted() {
 
 # Without root, a user namespace gives the right to make a process namespace.
 [ "$(id -u)" = 0 ] && as= || as=--map-root-user
-unshare $as --pid --fork --kill-child --mount-proc \
+setpriv --pdeathsig KILL unshare $as --pid --fork --kill-child --mount-proc \
   linux.uml mem=1G quiet loglevel=3 root=/dev/root rootfstype=hostfs rootflags=/ ro \
   "init=$here/init.sh" "uml_dir=$work" "umid=guest" con0=null,fd:1 con=null ssl=null \
   "pagewire_work=$work" "pagewire_root=$root" </dev/null >"$work/console" 2>&1 &
 uml=$!
-timeout "$limit" tail -n +1 -s 0.2 -f --pid="$uml" "$work/output" || status=$?
+# In the background, because a shell looks at a signal only when no command stands in front.
+timeout "$limit" tail -n +1 -s 0.2 -f --pid="$uml" "$work/output" &
+reader=$!
+wait "$reader" || status=$?
 [ "${status-}" != 124 ] || { echo "test/uml/run.sh: stopped after $limit s" >&2; exit 124; }
 wait "$uml" || true
 uml=

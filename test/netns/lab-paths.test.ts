@@ -1,0 +1,145 @@
+/** Shared links, long paths and hostile switches: what each does to real frames. */
+
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { defaultTable, trafficClass } from '../../src/marking/traffic-class.js'
+import { PagewireError } from '../../src/support/errors.js'
+import { type HostilePath, type Lab, labUp } from '../../src/topology/lab.js'
+import {
+  captured,
+  echoMs,
+  exchangeTcp,
+  flood,
+  namespaces,
+  needsRoot,
+  pause,
+  testDataplane,
+  testRateBps,
+  testSpec,
+} from './support.js'
+
+const dscpOf = (name: string): number => trafficClass(defaultTable, name).dscp
+const pcpOf = (name: string): number => trafficClass(defaultTable, name).pcp
+
+/** Packets that each PCP gets through the port in a second in which both classes offer more than the whole link. */
+async function servedSideBySide(
+  lab: Lab,
+  names: readonly [string, string],
+): Promise<readonly [number, number]> {
+  const size = { to: 'destination', rateBps: 1.3 * testRateBps, seconds: 4 } as const
+  const floods = Promise.all([
+    flood(lab, { from: 'source', vlan: 'migration', dscp: dscpOf(names[0]), ...size }),
+    flood(lab, { from: 'neighbour', vlan: 'tenants', dscp: dscpOf(names[1]), ...size }),
+  ])
+  await pause(1500)
+  const before = await lab.counters()
+  await pause(1500)
+  const after = await lab.counters()
+  await floods
+  const served = (name: string): number => {
+    const of = (list: typeof after): number => list.find((queue) => queue.pcp === pcpOf(name))?.packets ?? 0
+    return of(after) - of(before)
+  }
+  return [served(names[0]), served(names[1])]
+}
+
+test('weights 2 to 1 share the link 2 to 1', { skip: needsRoot }, async (context) => {
+  const lab = await labUp(testSpec({ link: { discipline: 'ets', weights: { [pcpOf('CS7')]: 2 } } }))
+  context.after(() => lab.down())
+  const [two, one] = await servedSideBySide(lab, ['CS7', 'best-effort'])
+  assert.ok(Math.abs(two / one / 2 - 1) < 0.05, `CS7 ${two}, best effort ${one}`)
+})
+
+const isVlan = testDataplane === 'vlan'
+const needsVlan = needsRoot || (isVlan ? false : 'netem is used on dataplane vlan only')
+
+test('10 ms of delay are 20 ms of round trip', { skip: needsVlan }, async (context) => {
+  const lab = await labUp(testSpec({ link: { impairment: { delayNs: 10e6 } } }))
+  context.after(() => lab.down())
+  const times = await echoMs(lab, { from: 'source', to: 'destination', vlan: 'migration', dscp: 0 }, 20)
+  assert.equal(times.length, 20)
+  const median = times.sort((a, b) => a - b)[10] ?? Number.NaN
+  assert.ok(median >= 20 && median < 23, `median ${median} ms of ${times.join(' ')}`)
+})
+
+test('random loss is lost on the way, in each direction once', { skip: needsVlan }, async (context) => {
+  const lab = await labUp(testSpec({ link: { impairment: { lossRatio: 0.2 } } }))
+  context.after(() => lab.down())
+  const wish = { from: 'source', to: 'destination', vlan: 'migration', dscp: 0 } as const
+  const { sent } = await flood(lab, { ...wish, rateBps: testRateBps / 2, seconds: 2 })
+  const arrived = (await lab.boundary()).find((edge) => edge.host === 'source')?.portReceivedPackets ?? 0
+  // 1647 datagrams at 20 Mbit/s: three standard deviations of a fair 20 % are 3 %.
+  assert.ok(Math.abs(1 - arrived / sent - 0.2) < 0.04, `${arrived} of ${sent}`)
+})
+
+test('a delay is refused where there is no netem, and nothing is made', {
+  skip: needsRoot || (isVlan ? 'netem is there' : false),
+}, async () => {
+  const spec = testSpec({ link: { impairment: { delayNs: 10e6 } } })
+  await assert.rejects(labUp(spec), (error) => error instanceof PagewireError && error.exit === 3)
+  assert.deepEqual(
+    namespaces().filter((name) => name.includes(`-${spec.runId}-`)),
+    [],
+  )
+})
+
+/** A lab with this switch, some marked UDP and one TCP exchange through it, and what arrived at the destination. */
+async function through(context: TestContext, path: HostilePath) {
+  const lab = await labUp(testSpec({ path }))
+  context.after(() => lab.down())
+  const way = { from: 'source', to: 'destination', vlan: 'migration', dscp: dscpOf('EF') } as const
+  const frames = await captured(context, lab, 'destination', async () => {
+    await flood(lab, { ...way, rateBps: 1e6, seconds: 0.3 })
+    await exchangeTcp(lab, way)
+  })
+  // The destination answers each datagram with an ICMP error, which quotes it.
+  const exchanged = frames.filter((frame) => !frame.text.includes('ICMP'))
+  const arrived = exchanged.filter((frame) => /10\.77\.100\.1\.\d+ > 10\.77\.100\.2/.test(frame.text))
+  const left = exchanged.filter((frame) => /10\.77\.100\.2\.7777 > /.test(frame.text))
+  assert.ok(arrived.length > 10 && left.length > 3)
+  for (const frame of left) assert.deepEqual([frame.pcp, frame.dscp], [pcpOf('EF'), dscpOf('EF')], frame.text)
+  const queue = (pcp: number) => async (): Promise<number> =>
+    (await lab.counters()).find((entry) => entry.pcp === pcp)?.packets ?? 0
+  return { lab, arrived, ownQueue: await queue(pcpOf('EF'))(), bestEffort: await queue(0)(), queue }
+}
+
+test('a switch that bleaches clears the DSCP and leaves the PCP', { skip: needsRoot }, async (context) => {
+  const { arrived, ownQueue } = await through(context, { bleach: true })
+  for (const frame of arrived) assert.deepEqual([frame.dscp, frame.pcp], [0, pcpOf('EF')], frame.text)
+  assert.ok(ownQueue >= arrived.length)
+  for (const frame of arrived) assert.doesNotMatch(frame.text, /bad cksum|header checksum/)
+})
+
+test('a switch that remarks gives every frame its own PCP and queue', {
+  skip: needsRoot,
+}, async (context) => {
+  const { arrived, ownQueue, queue } = await through(context, { remarkPcp: 2 })
+  for (const frame of arrived) assert.deepEqual([frame.dscp, frame.pcp], [dscpOf('EF'), 2], frame.text)
+  assert.equal(ownQueue, 0)
+  assert.ok((await queue(2)()) >= arrived.length)
+})
+
+test('a switch that strips sends untagged frames, as best effort, and they still arrive', {
+  skip: needsRoot,
+}, async (context) => {
+  const { arrived, ownQueue, bestEffort } = await through(context, { strip: true })
+  for (const frame of arrived) assert.deepEqual([frame.vlan, frame.pcp], [null, null], frame.text)
+  assert.equal(ownQueue, 0)
+  assert.ok(bestEffort >= arrived.length)
+})
+
+test('a switch that polices limits the highest class and no other', { skip: needsRoot }, async (context) => {
+  const policeBps = testRateBps / 5
+  const lab = await labUp(testSpec({ path: { policeBps } }))
+  context.after(() => lab.down())
+  const [highest, other] = await servedSideBySide(lab, ['CS7', 'best-effort'])
+  const share = highest / (highest + other)
+  assert.ok(Math.abs(share - 0.2) < 0.02, `CS7 ${highest}, best effort ${other}`)
+})
+
+test('a switch that inverts serves the background first', { skip: needsRoot }, async (context) => {
+  const lab = await labUp(testSpec({ path: { invert: true } }))
+  context.after(() => lab.down())
+  const [highest, background] = await servedSideBySide(lab, ['CS7', 'CS1'])
+  assert.ok(background > 1000 && highest <= background / 100, `CS7 ${highest}, CS1 ${background}`)
+})
