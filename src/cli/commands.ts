@@ -27,6 +27,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./validate.js')).validateCommand,
   },
   {
+    path: 'report',
+    summary: 'results as one HTML file',
+    group: 'Migrate',
+    load: async () => (await import('./report.js')).reportCommand,
+  },
+  {
     path: 'scenario',
     summary: 'print the default scenario, or check one',
     group: 'Migrate',

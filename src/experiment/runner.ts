@@ -49,6 +49,8 @@ export interface RunInput {
   readonly hooks?: RunHooks
   /** False: captures are analysed and deleted; result.json still tells what was in them. */
   readonly keepCaptures?: boolean
+  /** Makes report.html. */
+  readonly report?: (run: ReportedRun) => Promise<string>
   readonly onPhase?: (phase: RunPhase) => void
   readonly onProgress?: (progress: Progress) => void
   readonly onJournal?: (entry: JournalEntry) => void
@@ -56,6 +58,13 @@ export interface RunInput {
   readonly cancel: AbortSignal
   /** Aborted by the second one: tear down at once. */
   readonly abandon: AbortSignal
+}
+
+/** What a report is made of. */
+export interface ReportedRun {
+  readonly result: RunResult
+  readonly series?: RunSeries
+  readonly journal: readonly JournalEntry[]
 }
 
 /** Cross-traffic runs alone for this long, so that the migration meets a queue in its steady state. */
@@ -119,6 +128,7 @@ interface Measured {
 class Run {
   readonly #input: RunInput
   readonly #measured: Measured = { lanes: [], trafficPorts: [], captures: {}, queues: [] }
+  readonly #journal: JournalEntry[] = []
   readonly #captures = new Map<CaptureName, RunningCapture>()
   #pair: MigrationPair | undefined
   #traffic: CrossTraffic | undefined
@@ -132,6 +142,11 @@ class Run {
   /** The classes over time, once they were analysed. */
   get series(): RunSeries | undefined {
     return this.#measured.analysis?.series
+  }
+
+  reported(result: RunResult): ReportedRun {
+    const { series } = this
+    return { result, journal: this.#journal, ...(series === undefined ? {} : { series }) }
   }
 
   async carryOut(): Promise<RunResult> {
@@ -265,6 +280,7 @@ class Run {
         ...(hooks === undefined ? {} : { hooks }),
         onJournal: (entry) => {
           directory.event(entry)
+          this.#journal.push(entry)
           onJournal?.(entry)
         },
         ...(onProgress === undefined ? {} : { onProgress }),

@@ -1,0 +1,147 @@
+/** `pagewire report`: a run, a validation, a comparison or a reproduction as one HTML file that needs no network. */
+
+import { existsSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Command } from 'commander'
+import type { RunSeries } from '../analysis/run-series.js'
+import { reproductionSchema, type StordReproduction } from '../experiment/reproduce-stord.js'
+import { type RunResult, runSchema } from '../experiment/result.js'
+import { type Validation, validationSchema } from '../experiment/validate.js'
+import type { JournalEntry } from '../migration/journal.js'
+import { reproductionReport } from '../report/reproduction-report.js'
+import { runReport } from '../report/run-report.js'
+import { runsReport } from '../report/runs-report.js'
+import { validationReport } from '../report/validation-report.js'
+import { failure, messageOf, usageError } from '../support/errors.js'
+import { globalOptions } from './globals.js'
+import { examples, prose } from './help.js'
+import { readText } from './input.js'
+import { printJson, printText } from './output.js'
+
+export function reportCommand(): Command {
+  return new Command('report')
+    .description(
+      prose(`
+Writes one HTML file that opens from disk, without a network: from a run directory, a validation, or the JSON of one of
+them or of \`reproduce\`. Several runs come out side by side. It shows light or dark as the reader prefers, prints, and
+every figure is there as SVG and CSV too.`),
+    )
+    .argument('<path...>', 'run directory, validation directory or JSON document; - reads stdin')
+    .option('-o, --out <file>', 'the file to write (default: report.html in the directory, or beside you)')
+    .action((paths: readonly string[], options: { out?: string }, command: Command) => {
+      const file = options.out ?? defaultFile(paths)
+      write(file, render(paths))
+      if (globalOptions(command).json) printJson({ report: file })
+      else printText(`Report in ${file}`)
+    })
+    .addHelpText(
+      'after',
+      examples([
+        ['pagewire report pagewire-runs/20260101-120000-mine', 'writes report.html in that run directory'],
+        ['pagewire report run-a run-b run-c -o three.html', 'three runs side by side'],
+        ['pagewire reproduce stord --json | pagewire report - -o stord.html', 'a reproduction'],
+      ]),
+    )
+}
+
+function render(paths: readonly string[]): string {
+  const documents = paths.map(read)
+  const [first] = documents
+  if (first !== undefined && documents.length === 1) return renderOne(first)
+  const runs = documents.map((document) => {
+    if (document.kind === 'run') return { name: document.path, result: document.result }
+    throw usageError(`${document.path} is a ${document.kind}: only runs can stand side by side`, {
+      code: 'mixed-report',
+      next: 'Make a report of each.',
+    })
+  })
+  return runsReport(runs)
+}
+
+type Document = { readonly path: string } & (
+  | {
+      readonly kind: 'run'
+      readonly result: RunResult
+      readonly series?: RunSeries
+      readonly journal: readonly JournalEntry[]
+    }
+  | { readonly kind: 'validation'; readonly result: Validation }
+  | { readonly kind: 'reproduction'; readonly result: StordReproduction }
+)
+
+function renderOne(document: Document): string {
+  switch (document.kind) {
+    case 'run':
+      return runReport(document)
+    case 'validation':
+      return validationReport(document.result)
+    case 'reproduction':
+      return reproductionReport(document.result)
+  }
+}
+
+/** Documents are of this program; the schema says which. */
+function read(path: string): Document {
+  const file = documentFile(path)
+  const value = parse(readText(file), file)
+  const schema = typeof value === 'object' && value !== null && 'schema' in value ? value.schema : undefined
+  switch (schema) {
+    case runSchema:
+      return { path, kind: 'run', result: value as RunResult, ...besides(path) }
+    case validationSchema:
+      return { path, kind: 'validation', result: value as Validation }
+    case reproductionSchema:
+      return { path, kind: 'reproduction', result: value as StordReproduction }
+    default:
+      throw usageError(`${file} is none of ${[runSchema, validationSchema, reproductionSchema].join(', ')}`, {
+        code: 'not-a-result',
+        next: 'Give a run directory, or what a command printed with --json.',
+      })
+  }
+}
+
+function documentFile(path: string): string {
+  if (path === '-' || !existsSync(path) || !statSync(path).isDirectory()) return path
+  const found = ['validation.json', 'result.json'].map((name) => join(path, name)).find(existsSync)
+  if (found !== undefined) return found
+  throw usageError(`${path} holds no result.json and no validation.json`, {
+    code: 'not-a-result',
+    next: 'Name the directory that a run or a validation wrote.',
+  })
+}
+
+/** What a run directory has besides the result. */
+function besides(path: string): { series?: RunSeries; journal: readonly JournalEntry[] } {
+  const series = join(path, 'series.json')
+  const events = join(path, 'events.jsonl')
+  return {
+    ...(existsSync(series) ? { series: parse(readText(series), series) as RunSeries } : {}),
+    journal: existsSync(events)
+      ? readText(events)
+          .split('\n')
+          .filter((line) => line !== '')
+          .map((line) => parse(line, events) as JournalEntry)
+      : [],
+  }
+}
+
+function parse(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw usageError(`${file} is not JSON: ${messageOf(error)}`, { code: 'unreadable-input', cause: error })
+  }
+}
+
+function defaultFile([path, ...more]: readonly string[]): string {
+  const inside = path !== undefined && more.length === 0 && existsSync(path) && statSync(path).isDirectory()
+  return inside ? join(path, 'report.html') : 'report.html'
+}
+
+function write(file: string, html: string): void {
+  try {
+    writeFileSync(file, html)
+  } catch (error) {
+    throw failure(`cannot write ${file}: ${messageOf(error)}`, { code: 'unwritable', cause: error })
+  }
+}
