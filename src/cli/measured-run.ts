@@ -40,6 +40,8 @@ export async function measuredRun({
       onPhase: (phase) => progress.phase(phase),
       onProgress: (now) => progress.progress(now),
       onJournal: (entry) => progress.journal(entry),
+      // Loaded late: drawing needs what no other part of a run does.
+      report: async (run) => (await import('../report/run-report.js')).runReport(run),
       cancel: signals.first,
       abandon: signals.second,
     })

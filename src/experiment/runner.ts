@@ -88,6 +88,9 @@ export async function runScenario(input: RunInput): Promise<RunResult> {
     await input.directory.write('result.json', `${JSON.stringify(result, null, 2)}\n`)
     if (run.series !== undefined)
       await input.directory.write('series.json', `${JSON.stringify(run.series)}\n`)
+    if (input.report !== undefined) {
+      await input.directory.write('report.html', await input.report(run.reported(result)))
+    }
     return result
   } finally {
     input.onPhase?.('tearing down')

@@ -3,7 +3,7 @@
 import * as Plot from '@observablehq/plot'
 import type { StordReproduction, StordRow } from '../experiment/reproduce-stord.js'
 import { figure, look } from './figure.js'
-import { escapeHtml, page, table } from './html.js'
+import { page, table } from './html.js'
 
 const kinds: readonly { readonly name: string; readonly of: (row: StordRow) => number | undefined }[] = [
   { name: 'closed form', of: (row) => row.closed_form_saving },
@@ -46,7 +46,7 @@ function savingsFigure(rows: readonly StordRow[], paper: string): string {
   return figure({
     id: 'saving-by-ratio',
     title: 'Saving of total time against pre-copy',
-    caption: `Percent of pre-copy's total time, over the dirty ratio, one small picture per number of pieces k (n = ${rows.length} settings). ${escapeHtml(paper)}.`,
+    caption: `Percent of pre-copy's total time, over the dirty ratio, one small picture per number of pieces k (n = ${rows.length} settings). ${paper}.`,
     key: present.map(({ name }) => ({ name, ...look(kinds.findIndex((kind) => kind.name === name)) })),
     heads: ['k', 'dirty_ratio', 'source', 'saving_percent'],
     rows: points.map(({ k, ratio, name, saving }) => [k, ratio, name, saving]),
@@ -72,7 +72,7 @@ function savingsFigure(rows: readonly StordRow[], paper: string): string {
             z: 'name',
             stroke: ({ i }: (typeof points)[number]) => look(i).colour,
             strokeWidth: 2,
-            ariaLabel: 'savings',
+            ariaDescription: 'savings',
           }),
           Plot.dot(points, {
             ...facet,
@@ -82,7 +82,7 @@ function savingsFigure(rows: readonly StordRow[], paper: string): string {
             r: ({ name }: (typeof points)[number]) => (name === 'paper' ? 5 : 2),
             title: ({ name, k, ratio, saving }: (typeof points)[number]) =>
               `${name}, k = ${k}, dirty ratio ${ratio}: ${saving.toFixed(1)} %`,
-            ariaLabel: 'settings',
+            ariaDescription: 'settings',
           }),
           Plot.text(
             ks.map((k) => ({ k })),

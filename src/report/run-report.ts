@@ -97,7 +97,7 @@ function overTime(series: RunSeries, migration: MigrationResult): Section {
                 stroke: look(index).colour,
                 strokeDasharray: look(index).dash,
                 strokeWidth: 2,
-                ariaLabel: rowName(row),
+                ariaDescription: rowName(row),
               },
             ),
           ),
@@ -146,7 +146,7 @@ function bands(rounds: readonly RoundResult[]): Plot.Markish[] {
       x2: (round: RoundResult) => (round.start_ms + round.duration_ms) / 1000,
       fill: (round: RoundResult) => (round.phase === 'running' ? 'var(--band)' : 'var(--held)'),
       title: (round: RoundResult) => `round ${round.round}: ${round.pages_sent} pages`,
-      ariaLabel: 'rounds',
+      ariaDescription: 'rounds',
     }),
   ]
 }
@@ -190,7 +190,7 @@ function pagesSection(migration: MigrationResult, journal: readonly JournalEntry
                   strokeDasharray: look(i).dash,
                   strokeWidth: 2,
                   marker: 'dot',
-                  ariaLabel: name,
+                  ariaDescription: name,
                 }),
               ),
             ],
@@ -204,6 +204,8 @@ function pagesSection(migration: MigrationResult, journal: readonly JournalEntry
   }
 }
 
+const decades = [0, ...Array.from({ length: 9 }, (_, power) => 10 ** power)]
+
 function roundsFigure(rounds: readonly RoundResult[]): string {
   const kinds = [
     { name: 'sent', of: (round: RoundResult) => round.pages_sent },
@@ -212,6 +214,7 @@ function roundsFigure(rounds: readonly RoundResult[]): string {
   const bars = rounds.flatMap((round) =>
     kinds.map(({ name, of }, i) => ({ round: round.round, name, pages: of(round), colour: look(i).colour })),
   )
+  const most = Math.max(1, ...bars.map(({ pages }) => pages))
   return figure({
     id: 'rounds',
     title: 'Pages per round',
@@ -235,7 +238,7 @@ function roundsFigure(rounds: readonly RoundResult[]): string {
         label: 'pages',
         type: 'symlog',
         grid: true,
-        ticks: [0, 1, 10, 100, 1000, 10_000, 100_000, 1_000_000],
+        ticks: decades.filter((tick) => tick <= most),
       },
       marks: [
         Plot.barY(bars, {
@@ -244,7 +247,7 @@ function roundsFigure(rounds: readonly RoundResult[]): string {
           y: 'pages',
           fill: 'colour',
           title: (bar: (typeof bars)[number]) => `round ${bar.round}: ${bar.pages} pages ${bar.name}`,
-          ariaLabel: 'pages per round',
+          ariaDescription: 'pages per round',
         }),
         Plot.ruleY([0]),
       ],
@@ -286,7 +289,7 @@ function whySection(result: RunResult, migration: MigrationResult): Section {
               y: 'name',
               fill: 'var(--c0)',
               title: 'meaning',
-              ariaLabel: 'parts of the total time',
+              ariaDescription: 'parts of the total time',
             }),
             Plot.text(parts, {
               x: ({ ms }: (typeof parts)[number]) => ms / 1000,

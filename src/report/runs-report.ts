@@ -97,7 +97,7 @@ function dots(rows: readonly Row[], { key, title, unit }: (typeof figures)[numbe
           strokeWidth: 2,
           r: 5,
           title: (row: Row) => `${row.name}: ${number(row[key] ?? 0)} ${unit}, ${row.state}, ${row.outcome}`,
-          ariaLabel: 'runs',
+          ariaDescription: 'runs',
         }),
       ],
     }),

@@ -126,7 +126,7 @@ function effectFigure(arm: string, claims: readonly ClaimResult[]): string {
           y: 'name',
           stroke: colour,
           strokeWidth: 3,
-          ariaLabel: '95 % intervals',
+          ariaDescription: '95 % intervals',
         }),
         Plot.dot(effects, {
           x: 'effect',
@@ -137,7 +137,7 @@ function effectFigure(arm: string, claims: readonly ClaimResult[]): string {
           stroke: colour,
           r: 5,
           title: tip,
-          ariaLabel: 'effects',
+          ariaDescription: 'effects',
         }),
         ...(size === 'wide'
           ? []
@@ -221,7 +221,7 @@ function runsSection({ runs, price }: Validation): Section {
             z: ({ run }: Shown) => run.pair,
             sort: ({ run }: Shown) => arms.indexOf(run.arm),
             stroke: 'var(--line)',
-            ariaLabel: 'pairs',
+            ariaDescription: 'pairs',
           }),
           Plot.dot(shown, {
             x: 'value',
@@ -232,7 +232,7 @@ function runsSection({ runs, price }: Validation): Section {
               run.outcome === 'completed' ? look(arms.indexOf(arm)).colour : 'var(--ground)',
             title: ({ run, value }: Shown) =>
               `pair ${run.pair}, ${run.arm}: ${number(value)} ${unit}, ${run.outcome}`,
-            ariaLabel: 'runs',
+            ariaDescription: 'runs',
           }),
         ],
       }),

@@ -1,5 +1,6 @@
 /** Results of runs that never ran, for tests of what is concluded from results. */
 
+import type { ClassResult } from '../../src/analysis/run-classes.js'
 import { type RunResult, runSchema } from '../../src/experiment/result.js'
 import type { RunRequest } from '../../src/experiment/validate.js'
 
@@ -51,11 +52,24 @@ export function fakeRun(figures: FakeFigures, { limitNs }: Pick<RunRequest, 'lim
       {
         role: 'cross-traffic 0 udp-cbr',
         direction: 'client-to-server',
+        vlan: 200,
+        pcp: 0,
+        dscp: 0,
+        entry: 'switch-in',
+        exit: 'switch-out',
+        packets: 1000,
+        bytes: 1_500_000,
+        packets_delivered: 990,
+        bytes_delivered: 1_485_000,
         throughput_mbps: figures.otherMbps,
+        packets_lost: 10,
         loss_ratio: 0.01,
+        retransmits: 0,
+        rtt_ms_p50: null,
+        rtt_ms_p99: null,
         queue_delay_ms_p50: 10,
         queue_delay_ms_p99: 20,
-      },
+      } satisfies ClassResult,
     ],
     marks: null,
     cross_traffic: [],
