@@ -13,6 +13,7 @@ export function runSummary(result: RunResult, force: boolean): string {
     if (result.migration !== null) parts.push(migrationText(result.migration))
     if (result.classes.length > 0) parts.push(classTable(result.classes as readonly ClassResult[]))
     parts.push(proofText(result))
+    if (fidelity.checks.length > 0) parts.push(checksText(fidelity.checks))
   }
   if (!fidelity.valid) parts.push(invalidText(fidelity.checks, hidden))
   if (result.run_dir !== null) parts.push(`Everything is in ${result.run_dir}`)
@@ -96,6 +97,25 @@ function proofText(result: RunResult): string {
   ].join('\n')
 }
 
+/** What the box had to sustain, and what it did: each check with its limit. */
+function checksText(checks: readonly FidelityCheck[]): string {
+  const heads = [
+    { title: 'fidelity', align: 'left' },
+    { title: 'value', align: 'right' },
+    { title: 'limit', align: 'right' },
+    { title: 'unit', align: 'left' },
+    { title: '', align: 'left' },
+  ] as const
+  const rows = checks.map(({ name, value, limit, unit, ok }) => [
+    name.replaceAll('_', ' '),
+    rounded(value),
+    rounded(limit),
+    unit,
+    ok ? 'ok' : 'BROKEN',
+  ])
+  return columns(heads, rows)
+}
+
 function invalidText(checks: readonly FidelityCheck[], hidden: boolean): string {
   const broken = checks.filter((check) => !check.ok)
   const lines = broken.map(
@@ -113,6 +133,11 @@ function markInvalid(text: string): string {
     .split('\n')
     .map((line) => (/\d/.test(line) ? `INVALID  ${line}` : line))
     .join('\n')
+}
+
+/** Four significant digits are enough to see how far a limit is away. */
+function rounded(value: number): string {
+  return String(Number(value.toPrecision(4)))
 }
 
 function shown(value: number | null): string {
