@@ -68,6 +68,9 @@ export interface RunningSource {
   cancel(): void
 }
 
+/** Some 10 ms of work. A guest that keeps up never gets there: pages are read many times a second. */
+const accessesPerLook = 500_000
+
 export function startSource(job: SourceJob, strategy: Strategy, journal: Journal): RunningSource {
   return new Source(job, strategy, journal)
 }
@@ -85,7 +88,7 @@ class Source implements RunningSource {
   constructor(job: SourceJob, strategy: Strategy, journal: Journal) {
     this.#job = job
     this.#beganNs = monotonicNs()
-    this.#guest = new Guest(job.guest, this.#beganNs)
+    this.#guest = new Guest({ ...job.guest, accessesPerLook }, this.#beganNs)
     this.result = this.#run(strategy, journal)
   }
 

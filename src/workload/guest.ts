@@ -25,6 +25,11 @@ export interface GuestSpec {
   readonly seed: number
   /** Reads for each write, to pages of the same workload; 0 when absent. */
   readonly readsPerWrite?: number
+  /**
+   * Accesses that one look carries out at most; the rest waits for the next look. In real time a guest that is asked
+   * for more than the machine can do then falls behind, and shows it, instead of stopping the world.
+   */
+  readonly accessesPerLook?: number
 }
 
 /** Says whether an access has to wait: for a page that is not here yet, or while writers are held back. */
@@ -47,6 +52,7 @@ export class Guest {
   readonly #workload: Workload
   readonly #accessesPerNs: number
   readonly #accessesPerWrite: number
+  readonly #accessesPerLook: number
   readonly #upcoming = new Uint32Array(batchAccesses)
   #upcomingAt = 0
   #upcomingCount = 0
@@ -68,6 +74,7 @@ export class Guest {
     this.#accessesPerWrite = 1 + (spec.readsPerWrite ?? 0)
     const writesPerSecond = spec.workload.kind === 'idle' ? 0 : spec.workload.writesPerSecond
     this.#accessesPerNs = (writesPerSecond * this.#accessesPerWrite) / nsPerSecond
+    this.#accessesPerLook = spec.accessesPerLook ?? Number.POSITIVE_INFINITY
     this.#asOfNs = nowNs
   }
 
@@ -108,7 +115,7 @@ export class Guest {
     this.#guestNs += elapsedNs * (1 - this.#withheld)
     this.#stallNs += elapsedNs * this.#withheld
     const due = Math.floor(this.#guestNs * this.#accessesPerNs + rounding)
-    if (due > this.#accessesDone) this.#run(due)
+    if (due > this.#accessesDone) this.#run(Math.min(due, this.#accessesDone + this.#accessesPerLook))
   }
 
   /** Withholds a share of guest CPU time from now on, 0..1. */

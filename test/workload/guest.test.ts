@@ -154,3 +154,13 @@ test('time does not go back', () => {
   one.advance(10)
   assert.throws(() => one.advance(9), /does not go back/)
 })
+
+test('a guest that may do so much at a look falls behind, and catches up when it is looked at', () => {
+  const workload = { kind: 'iid', writesPerSecond: 1000, workingSetPages: 64, hotShare: 0 } as const
+  const spec = { totalPages: 64, pageBytes: 4096, seed: 1, workload }
+  const guest = new Guest({ ...spec, accessesPerLook: 100 }, 0)
+  guest.advance(1e9)
+  assert.equal(guest.memory.writes, 100)
+  for (let i = 0; i < 9; i++) guest.advance(1e9)
+  assert.equal(guest.memory.writes, 1000)
+})
