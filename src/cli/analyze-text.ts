@@ -10,12 +10,14 @@ import type { PairClass, PairResult, RewrittenMark } from '../analysis/pair-anal
 import { classOfDscp, defaultTable } from '../marking/traffic-class.js'
 import { formatBytes } from '../support/units.js'
 import type { AnalysisDocument } from './analyze.js'
+import type { RunComparison } from './analyze-run.js'
 import { columns } from './columns.js'
 
 /** Files, classes and the `top` largest flows. */
 export function analysisText(document: AnalysisDocument, top: number): string {
   const files = document.files.map((file) => fileText(document, file, top))
-  return [...files, ...(document.pairs ?? []).map(pairText)].join('\n\n')
+  const pairs = (document.pairs ?? []).map(pairText)
+  return [...files, ...pairs, ...(document.runs ?? []).map(runText)].join('\n\n')
 }
 
 function fileText(document: AnalysisDocument, file: FileRow, top: number): string {
@@ -164,6 +166,16 @@ function pairTable(rows: readonly PairClass[]): string {
 
 function remarked({ vlan, pcp, dscp, packets }: RewrittenMark): string {
   return `${packets} to ${orDash(vlan)}/${orDash(pcp)}/${orDash(dscp)}`
+}
+
+function runText(run: RunComparison): string {
+  if (run.reproduced) return `${run.run_dir}: the captures give every figure of result.json again`
+  const shown = (value: unknown): string => JSON.stringify(value) ?? 'nothing'
+  const lines = run.differences.map(
+    ({ path, recorded, recomputed }) =>
+      `  ${path}: ${shown(recorded)} recorded, ${shown(recomputed)} from the captures`,
+  )
+  return [`${run.run_dir}: result.json and the captures differ`, ...lines].join('\n')
 }
 
 function orDash(value: number | null): string {

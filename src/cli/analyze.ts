@@ -1,6 +1,6 @@
 /** `pagewire analyze`: everything that can be told from captures. Loads no native module. */
 
-import { writeFileSync } from 'node:fs'
+import { statSync, writeFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import {
   type ClassDocument,
@@ -22,6 +22,7 @@ import { TimeBase } from '../capture/record-scanner.js'
 import { exitCode, failure, messageOf, usageError } from '../support/errors.js'
 import { parseDurationNs } from '../support/units.js'
 import { seriesCsv } from './analyze-csv.js'
+import { compareRun, type RunComparison, runCaptures } from './analyze-run.js'
 import { analysisText } from './analyze-text.js'
 import { globalOptions } from './globals.js'
 import { examples, prose } from './help.js'
@@ -48,6 +49,8 @@ export interface AnalysisDocument {
   readonly series?: readonly SeriesDocument[]
   /** Each capture compared with the next, if they show the same traffic. */
   readonly pairs?: readonly PairResult[]
+  /** Run directories: their figures from the captures, compared with their result.json. */
+  readonly runs?: readonly RunComparison[]
 }
 
 const defaultInterval = '1s'
@@ -66,7 +69,7 @@ reordering, rewritten marks, and the offset between the clocks.
 
 A capture that is cut off or broken is analysed up to there; the byte offset is reported and the exit code is 2.`),
     )
-    .argument('<file...>', 'captures; - for standard input')
+    .argument('<file...>', 'captures, or directories of runs; - for standard input')
     .option('-Y, --filter <expression>', 'only frames that pass, e.g. "pcp==7 && tcp"')
     .option('--from <time>', 'only frames from this long after the first one, e.g. 2s')
     .option('--to <time>', 'only frames before this long after the first one')
@@ -95,6 +98,10 @@ A capture that is cut off or broken is analysed up to there; the byte offset is 
           'throughput in steps of 100 ms',
         ],
         ['pagewire analyze before.pcap after.pcap', 'what was lost, delayed or re-marked between two points'],
+        [
+          'pagewire analyze pagewire-runs/20260131-235959-demo',
+          'do the captures still give the figures of result.json?',
+        ],
         ['tcpdump -w - -i eth0 -c 10000 | pagewire analyze -', 'from a pipe'],
       ]),
     )
@@ -116,8 +123,10 @@ export interface Analysed {
   readonly pass: CapturePass
 }
 
-async function analyze(files: readonly string[], options: Options, command: Command): Promise<void> {
+async function analyze(inputs: readonly string[], options: Options, command: Command): Promise<void> {
   const { json, quiet } = globalOptions(command)
+  const directories = inputs.filter(isDirectory)
+  const files = inputs.flatMap((input) => (directories.includes(input) ? runCaptures(input) : [input]))
   const captureOptions = readOptions(options)
   const top = Number(options.top)
   if (!Number.isInteger(top) || top < 0) {
@@ -126,11 +135,22 @@ async function analyze(files: readonly string[], options: Options, command: Comm
   const withSeries = command.getOptionValueSource('interval') === 'cli'
   const { analysed, document: single } = await analyzeFiles(files, captureOptions, withSeries)
   const pairs = await comparePairs(files, options)
-  const document = pairs === undefined ? single : { ...single, pairs }
+  const runs: RunComparison[] = []
+  for (const directory of directories) runs.push(await compareRun(directory))
+  const document: AnalysisDocument = {
+    ...single,
+    ...(pairs === undefined ? {} : { pairs }),
+    ...(runs.length === 0 ? {} : { runs }),
+  }
   if (options.csv !== undefined) writeOut(options.csv, seriesCsv(analysed, options.by))
   if (json) printJson(document)
   else if (!quiet && options.csv !== '-') printText(analysisText(document, top))
   for (const { file } of analysed) reportProblem(file)
+  for (const run of runs) reportDifferences(run)
+}
+
+function isDirectory(path: string): boolean {
+  return path !== standardInput && (statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false)
 }
 
 /** All but reading options and printing. */
@@ -210,6 +230,16 @@ function reportProblem(file: FileRow): void {
       message: `${file.file}: ${file.problem}`,
       next: `The ${file.packets} frames before byte ${file.truncated_at} were analysed.`,
     },
+    false,
+  )
+}
+
+function reportDifferences({ run_dir, differences }: RunComparison): void {
+  if (differences.length === 0) return
+  process.exitCode = exitCode.failure
+  const paths = differences.map(({ path }) => path).join(', ')
+  printError(
+    { code: 'not-reproduced', message: `${run_dir}: result.json and the captures differ in ${paths}` },
     false,
   )
 }

@@ -3,7 +3,7 @@
  * again, whatever happens in between.
  */
 
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { monotonicNs } from '../agent/clock.js'
 import type { LaneEndpoint } from '../agent/session.js'
@@ -14,6 +14,7 @@ import {
   prepareCrossTraffic,
 } from '../agent/traffic/cross-traffic.js'
 import { analyseRun, type RunAnalysis } from '../analysis/run-analysis.js'
+import { expectationFile, expectationText, type RunExpectation } from '../analysis/run-expectation.js'
 import type { ExpectedFlow } from '../analysis/run-flows.js'
 import type { RunSeries } from '../analysis/run-series.js'
 import { type CaptureSummary, type RunningCapture, startCapture } from '../capture/record.js'
@@ -328,18 +329,23 @@ class Run {
     if (lab === undefined || Object.keys(captures).length < lab.capturePoints.length) return
     this.#input.onPhase?.('analysing')
     const { directory, scenario } = this.#input
+    const expectation: RunExpectation = {
+      flows: this.#expectedFlows(lab),
+      destinationMac: lab.mac('destination'),
+      queues: this.#measured.queues,
+      table: scenario.marking,
+      ...(windowUnixNs === undefined ? {} : { windowUnixNs }),
+    }
+    // With it, `analyze RUN` gets the same figures from the captures again.
+    await directory.write(join('captures', expectationFile), expectationText(expectation))
     this.#measured.analysis = await analyseRun({
+      ...expectation,
       captures: {
         source: directory.captureFile('source'),
         'switch-in': directory.captureFile('switch-in'),
         'switch-out': directory.captureFile('switch-out'),
         destination: directory.captureFile('destination'),
       },
-      flows: this.#expectedFlows(lab),
-      destinationMac: lab.mac('destination'),
-      queues: this.#measured.queues,
-      table: scenario.marking,
-      ...(windowUnixNs === undefined ? {} : { windowUnixNs }),
     })
   }
 
