@@ -27,6 +27,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./validate.js')).validateCommand,
   },
   {
+    path: 'compare',
+    summary: 'schemes x workloads x marks x loads, repeated, resumable',
+    group: 'Migrate',
+    load: async () => (await import('./compare.js')).compareCommand,
+  },
+  {
     path: 'report',
     summary: 'results as one HTML file',
     group: 'Migrate',

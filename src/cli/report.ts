@@ -4,10 +4,12 @@ import { existsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import type { RunSeries } from '../analysis/run-series.js'
+import { type Comparison, comparisonSchema } from '../experiment/comparison.js'
 import { reproductionSchema, type StordReproduction } from '../experiment/reproduce-stord.js'
 import { type RunResult, runSchema } from '../experiment/result.js'
 import { type Validation, validationSchema } from '../experiment/validate.js'
 import type { JournalEntry } from '../migration/journal.js'
+import { comparisonReport } from '../report/comparison-report.js'
 import { reproductionReport } from '../report/reproduction-report.js'
 import { runReport } from '../report/run-report.js'
 import { runsReport } from '../report/runs-report.js'
@@ -66,6 +68,7 @@ type Document = { readonly path: string } & (
       readonly journal: readonly JournalEntry[]
     }
   | { readonly kind: 'validation'; readonly result: Validation }
+  | { readonly kind: 'comparison'; readonly result: Comparison }
   | { readonly kind: 'reproduction'; readonly result: StordReproduction }
 )
 
@@ -75,6 +78,8 @@ function renderOne(document: Document): string {
       return runReport(document)
     case 'validation':
       return validationReport(document.result)
+    case 'comparison':
+      return comparisonReport(document.result)
     case 'reproduction':
       return reproductionReport(document.result)
   }
@@ -90,23 +95,30 @@ function read(path: string): Document {
       return { path, kind: 'run', result: value as RunResult, ...besides(path) }
     case validationSchema:
       return { path, kind: 'validation', result: value as Validation }
+    case comparisonSchema:
+      return { path, kind: 'comparison', result: value as Comparison }
     case reproductionSchema:
       return { path, kind: 'reproduction', result: value as StordReproduction }
     default:
-      throw usageError(`${file} is none of ${[runSchema, validationSchema, reproductionSchema].join(', ')}`, {
-        code: 'not-a-result',
-        next: 'Give a run directory, or what a command printed with --json.',
-      })
+      throw usageError(
+        `${file} is none of ${[runSchema, validationSchema, comparisonSchema, reproductionSchema].join(', ')}`,
+        {
+          code: 'not-a-result',
+          next: 'Give a run directory, or what a command printed with --json.',
+        },
+      )
   }
 }
 
 function documentFile(path: string): string {
   if (path === '-' || !existsSync(path) || !statSync(path).isDirectory()) return path
-  const found = ['validation.json', 'result.json'].map((name) => join(path, name)).find(existsSync)
+  const found = ['validation.json', 'comparison.json', 'result.json']
+    .map((name) => join(path, name))
+    .find(existsSync)
   if (found !== undefined) return found
-  throw usageError(`${path} holds no result.json and no validation.json`, {
+  throw usageError(`${path} holds no result.json, validation.json or comparison.json`, {
     code: 'not-a-result',
-    next: 'Name the directory that a run or a validation wrote.',
+    next: 'Name the directory that a run, a validation or a comparison wrote.',
   })
 }
 

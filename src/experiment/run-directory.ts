@@ -15,7 +15,7 @@ export class RunDirectory {
   private constructor(path: string, firstMade: string | undefined) {
     this.path = path
     this.#firstMade = firstMade
-    this.#events = createWriteStream(join(path, 'events.jsonl'))
+    this.#events = createWriteStream(join(path, 'events.jsonl'), { flags: 'a' })
   }
 
   /** Makes the directory with these parts in it. A usage error when it exists and is not empty: results are never overwritten. */
@@ -39,6 +39,11 @@ export class RunDirectory {
         cause: error,
       })
     }
+  }
+
+  /** The directory of something that goes on; its events are added to. */
+  static reopen(path: string): RunDirectory {
+    return new RunDirectory(resolve(path), undefined)
   }
 
   logFile(agent: string): string {

@@ -5,10 +5,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Page } from 'playwright-core'
 import { levelClaims, migrationClaims, othersClaims } from '../../src/experiment/claims.js'
+import { comparisonOf, jobsOf, readPlan, rowOf } from '../../src/experiment/comparison.js'
 import { reproduceStord } from '../../src/experiment/reproduce-stord.js'
 import type { RunResult } from '../../src/experiment/result.js'
 import { validate } from '../../src/experiment/validate.js'
 import type { JournalEntry } from '../../src/migration/journal.js'
+import { comparisonReport } from '../../src/report/comparison-report.js'
 import { reproductionReport } from '../../src/report/reproduction-report.js'
 import { type RunReportInput, runReport } from '../../src/report/run-report.js'
 import { runsReport } from '../../src/report/runs-report.js'
@@ -61,6 +63,34 @@ test('a reproduction: one small picture for every number of pieces', needs, asyn
     { id: 'saving-by-ratio', axis: /saving \(%\)/, marks: '[aria-label=line] path', count: 22 },
   ])
 })
+
+test(
+  'a comparison: means over two axes, one picture per value of the third, every run a point',
+  needs,
+  async (t) => {
+    const plan = readPlan(
+      `axes:
+  migration.strategy: [pre-copy, stord, stop-and-copy]
+  guest.workload.kind: [hot, iid]
+  marks: { none: { seed: 1 }, high: { seed: 1 } }`,
+      'plan',
+    )
+    const rows = jobsOf(plan).map((job, i) =>
+      rowOf(
+        job,
+        fakeRun(
+          { goodputMbps: 100 + i, totalMs: 1000 + i, downtimeMs: 20, otherMbps: 30, invalid: i === 0 },
+          { limitNs: 60e9 },
+        ),
+      ),
+    )
+    await check(t, comparisonReport(comparisonOf(plan, rows)), [
+      { id: 'map-total_time_ms', axis: /strategy/, marks: '[aria-label=cell] rect', count: 12 },
+      { id: 'points-total_time_ms', axis: /total time \(ms\)/, marks: '[aria-label=dot] circle', count: 35 },
+      { id: 'points-goodput_mbps', axis: /goodput \(Mbit\/s\)/, marks: '[aria-label=tick] line', count: 12 },
+    ])
+  },
+)
 
 test('runs side by side: each a point, and what is predicted or INVALID looks so', needs, async (t) => {
   const { result } = someRun()
