@@ -1,0 +1,72 @@
+/** Both agents in one process over the loopback interface, unmarked, so that no privilege is needed. */
+
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { type DestinationResult, startDestination } from '../../src/agent/destination.js'
+import { type SourceResult, startSource } from '../../src/agent/source.js'
+import type { LaneHooks } from '../../src/agent/source-lane.js'
+import type { ContentSpec } from '../../src/memory/content.js'
+import { silentJournal } from '../../src/migration/journal.js'
+import { usualLanes } from '../../src/migration/lanes.js'
+import type { Strategy } from '../../src/migration/strategy.js'
+import type { GuestSpec } from '../../src/workload/guest.js'
+import type { WorkloadSpec } from '../../src/workload/workload.js'
+
+export interface Loopback {
+  readonly pages?: number
+  readonly workload?: Partial<WorkloadSpec>
+  readonly guest?: Partial<GuestSpec>
+  readonly content?: ContentSpec
+  readonly maxTotalNs?: number
+  readonly hooks?: LaneHooks
+}
+
+export interface Migrated {
+  readonly source: SourceResult
+  readonly destination: DestinationResult
+}
+
+const pageBytes = 4096
+
+/** Whatever this kernel allows everybody. */
+const congestionControl =
+  readFileSync('/proc/sys/net/ipv4/tcp_allowed_congestion_control', 'utf8').trim().split(' ')[0] ?? 'reno'
+
+export async function migrateOverLoopback(strategy: Strategy, given: Loopback): Promise<Migrated> {
+  const secret = randomBytes(32).toString('hex')
+  const names = [...usualLanes, ...(strategy.lanes ?? [])]
+  const lanes = names.map((name) => ({ name, dscp: 0, pcp: 0, port: 0 }))
+  const destination = await startDestination({ host: '127.0.0.1', lanes, secret, congestionControl })
+  const totalPages = given.pages ?? 512
+  const source = startSource(
+    {
+      host: '127.0.0.1',
+      lanes: destination.lanes,
+      secret,
+      congestionControl,
+      unsentBytes: 256 * 1024,
+      sharedClock: true,
+      guest: {
+        totalPages,
+        pageBytes,
+        seed: 7,
+        workload: {
+          kind: 'hot',
+          writesPerSecond: 50_000,
+          workingSetPages: Math.ceil(totalPages / 8),
+          hotShare: 0.9,
+          ...given.workload,
+        },
+        ...given.guest,
+      },
+      content: given.content ?? { kind: 'random' },
+      deviceBytes: 100_000,
+      maxTotalNs: given.maxTotalNs ?? 20e9,
+      hooks: given.hooks ?? {},
+    },
+    strategy,
+    silentJournal,
+  )
+  const [sourceResult, destinationResult] = await Promise.all([source.result, destination.result])
+  return { source: sourceResult, destination: destinationResult }
+}
