@@ -1,7 +1,7 @@
 /** The testbed of real agents: the guest lives in this process, its pages cross the network to the destination agent. */
 
 import type { Accesses } from '../memory/access-log.js'
-import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
+import { PageSet, type ReadonlyPageSet } from '../memory/page-set.js'
 import { PageOrder } from '../migration/page-order.js'
 import type { LaneName } from '../migration/strategy.js'
 import type {
@@ -13,10 +13,11 @@ import type {
   Testbed,
 } from '../migration/testbed.js'
 import { assert } from '../support/assert.js'
-import { failure, type PagewireError } from '../support/errors.js'
 import type { Guest } from '../workload/guest.js'
 import { monotonicNs } from './clock.js'
 import type { Link } from './link.js'
+import { pushFeeds } from './push-feeds.js'
+import type { Fed } from './source-lane.js'
 
 export class AgentTestbed implements Testbed {
   readonly origin = 'measured'
@@ -27,6 +28,8 @@ export class AgentTestbed implements Testbed {
   #cancelled = false
   #wake: (() => void) | undefined
   #lastNs = 0
+  /** Time that the guest waited for pages after an early handover. */
+  #stallAtDestinationNs = 0
 
   constructor(guest: Guest, link: Link) {
     this.#guest = guest
@@ -41,7 +44,7 @@ export class AgentTestbed implements Testbed {
 
   get guestStallNs(): number {
     this.#advance()
-    return Math.round(this.#guest.stallNs)
+    return Math.round(this.#guest.stallNs + this.#stallAtDestinationNs)
   }
 
   /** Asks the engine to abort: every wait of this testbed ends soon. */
@@ -81,11 +84,7 @@ export class AgentTestbed implements Testbed {
       ),
     )
     if (held !== undefined) this.#guest.letWritesGo(this.nowNs())
-    return {
-      payloadBytes: sum(fed.map((one) => one.payloadBytes)),
-      messageBytes: sum(fed.map((one) => one.messageBytes)),
-      zeroPages: sum(fed.map((one) => one.zeroPages)),
-    }
+    return total(fed)
   }
 
   async syncDirty(into: PageSet): Promise<number> {
@@ -135,16 +134,47 @@ export class AgentTestbed implements Testbed {
     missing: ReadonlyPageSet,
   ): Promise<HandoverResult | 'gave up'> {
     assert(!this.#guest.running, 'a guest is handed over suspended')
-    if (missing.count > 0) throw noPostcopy()
-    return this.#link.handOver(via, giveUpAtNs)
+    return missing.count === 0
+      ? this.#link.handOver(via, giveUpAtNs)
+      : this.#link.handOver(via, giveUpAtNs, { missing, position: this.#guest.position })
   }
 
-  push(_request: PushRequest): Promise<PushResult> {
-    throw noPostcopy()
+  async push(request: PushRequest): Promise<PushResult> {
+    const feeds = pushFeeds(request.queue, request.via === request.faultsVia, () => this.#isOver(request))
+    this.#link.listenForFaults(feeds.faulted)
+    this.#wake = feeds.wake
+    const limits = {
+      rateLimitBps: undefined,
+      feedUntilNs: request.feedUntilNs,
+      giveUpAtNs: request.giveUpAtNs,
+      skipping: [],
+      sent: request.sent,
+      skipped: new PageSet(this.totalPages),
+      advanceGuest: () => {},
+      stopped: () => this.#cancelled,
+    }
+    const background = this.#link
+      .lane(request.via)
+      .feed({ ...limits, order: feeds.background })
+      .finally(feeds.end)
+    const urgent =
+      feeds.urgent === undefined
+        ? []
+        : [this.#link.lane(request.faultsVia).feed({ ...limits, order: feeds.urgent })]
+    const fed = await Promise.all([background, ...urgent])
+    this.#wake = undefined
+    this.#link.listenForFaults(undefined)
+    const report = this.#isOver(request) ? 'gave up' : await this.#link.guestReport(request.giveUpAtNs)
+    if (report !== 'gave up') this.#stallAtDestinationNs = report.stallNs
+    return { ...total(fed), requests: feeds.requests() }
   }
 
-  abandon(_reason: string): Promise<void> {
-    throw noPostcopy()
+  abandon(reason: string): Promise<void> {
+    return this.#link.abort(reason)
+  }
+
+  #isOver({ giveUpAtNs }: PushRequest): boolean {
+    return this.#cancelled || this.nowNs() >= giveUpAtNs
   }
 
   async abort(reason: string): Promise<void> {
@@ -158,11 +188,12 @@ export class AgentTestbed implements Testbed {
   }
 }
 
-function noPostcopy(): PagewireError {
-  return failure('the agents cannot push pages after the handover', {
-    code: 'no-postcopy',
-    next: 'Use pagewire predict for this strategy.',
-  })
+function total(fed: readonly Fed[]): CopyResult {
+  return {
+    payloadBytes: sum(fed.map((one) => one.payloadBytes)),
+    messageBytes: sum(fed.map((one) => one.messageBytes)),
+    zeroPages: sum(fed.map((one) => one.zeroPages)),
+  }
 }
 
 function sum(numbers: readonly number[]): number {

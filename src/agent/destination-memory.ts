@@ -2,6 +2,7 @@
 
 import type { PageContent } from '../memory/content.js'
 import { decodePage, Encoding } from '../memory/encoding.js'
+import type { ReadonlyPageSet } from '../memory/page-set.js'
 import { failure, type PagewireError } from '../support/errors.js'
 import { protocolError } from '../wire/frame-reader.js'
 import { pageHash, type Session } from './session.js'
@@ -52,6 +53,11 @@ export class DestinationMemory {
     this.#versions[page] = version
     this.#present[page] = 1
     this.#pagesReceived++
+  }
+
+  /** Forgets what is here of these pages: it is not their newest version. */
+  forget(pages: ReadonlyPageSet): void {
+    for (let page = pages.next(0); page !== -1; page = pages.next(page + 1)) this.#present[page] = 0
   }
 
   /** Compares versions and hashes of the source at suspend with what is here. Pages must be listed in order. */

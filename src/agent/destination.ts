@@ -5,15 +5,18 @@
 
 import type { OnReadOpts, Socket } from 'node:net'
 import { pageContent } from '../memory/content.js'
+import { PageSet } from '../memory/page-set.js'
 import { assert } from '../support/assert.js'
 import { failure, messageOf, PagewireError } from '../support/errors.js'
 import { FrameType, frame } from '../wire/frame.js'
 import { FrameReader, protocolError } from '../wire/frame-reader.js'
+import type { GuestPosition } from '../workload/guest.js'
 import { monotonicNs } from './clock.js'
 import { DestinationMemory } from './destination-memory.js'
 import { Inbound } from './inbound.js'
 import { judgeLane } from './proof.js'
-import { decodeSession, deviceState, type LaneEndpoint, type Session } from './session.js'
+import { ResumedGuest } from './resumed-guest.js'
+import { decodeSession, deviceState, type LaneEndpoint, type Session, sessionGuest } from './session.js'
 import { listenMarked, type MarkedListener } from './socket-options.js'
 
 export interface DestinationJob {
@@ -55,6 +58,9 @@ const strangersAtMost = 16
 /** A confirmation is sent unasked after so many pages, so that an aborted copy knows what arrived. */
 const pagesPerConfirmation = 256
 
+/** More than any guest does in a day; each is carried out again when it is handed over early. */
+const accessesAtMost = 1e12
+
 export async function startDestination(job: DestinationJob): Promise<RunningDestination> {
   const destination = new Destination(job)
   await destination.listen()
@@ -90,6 +96,10 @@ class Destination {
   #deviceDoneNs = 0
   #tally: Buffer | undefined
   #resumedNs: number | undefined
+  /** Pages that come after the handover, and the guest that waits for some of them. */
+  #missing: PageSet | undefined
+  #position: GuestPosition | undefined
+  #guest: ResumedGuest | undefined
   #verified = false
   #ended = false
   endpoints: readonly LaneEndpoint[] = []
@@ -193,6 +203,7 @@ class Destination {
         page: (encoding, page, version, bytes, at, length) => {
           this.memory.receive(encoding, page, version, bytes, at, length)
           lane.pages++
+          this.#guest?.arrived(page)
           if (lane.pages % pagesPerConfirmation === 0)
             socket.write(frame(FrameType.confirm, 0, lane.pages >>> 0))
         },
@@ -217,6 +228,15 @@ class Destination {
         break
       case FrameType.handover:
         this.#handover(lane, this.session, a, b, payload)
+        break
+      case FrameType.missing:
+        this.#takeMissing(this.session, a, payload)
+        break
+      case FrameType.position:
+        this.#takePosition(payload)
+        break
+      case FrameType.report:
+        this.#report(lane)
         break
       case FrameType.audit:
         this.memory.audit(a, payload)
@@ -295,9 +315,50 @@ class Destination {
     }
     const times = Buffer.alloc(16)
     times.writeBigUInt64BE(BigInt(this.#deviceDoneNs), 0)
+    this.#runEarly(session)
     this.#resumedNs = monotonicNs()
     times.writeBigUInt64BE(BigInt(this.#resumedNs), 8)
     lane.socket.write(frame(FrameType.resumed, 0, 0, times))
+  }
+
+  #takeMissing(session: Session, first: number, payload: Buffer): void {
+    if (first % 8 !== 0 || first + 8 * payload.length > 8 * Math.ceil(session.totalPages / 8)) {
+      throw protocolError(`missing pages from ${first} are out of range`)
+    }
+    this.#missing ??= new PageSet(session.totalPages)
+    for (let i = 0; i < 8 * payload.length && first + i < session.totalPages; i++) {
+      if ((payload[i >>> 3]! >>> (i & 7)) & 1) this.#missing.add(first + i)
+    }
+  }
+
+  #takePosition(payload: Buffer): void {
+    if (payload.length !== 16) throw protocolError('a position frame has 16 bytes')
+    const guestNs = payload.readDoubleBE(0)
+    const accesses = Number(payload.readBigUInt64BE(8))
+    if (!(guestNs >= 0) || accesses > accessesAtMost) throw protocolError('a guest cannot have come so far')
+    this.#position = { guestNs, accesses }
+  }
+
+  /** A handover with pages missing: the guest runs on here, and asks for pages on the lane of the faults. */
+  #runEarly(session: Session): void {
+    if (this.#missing === undefined) return
+    const lane = this.#lanes.find((one) => one?.name === 'faults')
+    if (lane === undefined || this.#position === undefined) {
+      throw protocolError('pages are missing, and no lane or position of the guest was given')
+    }
+    this.memory.forget(this.#missing)
+    this.#guest = new ResumedGuest(sessionGuest(session), this.#position, this.#missing, (page) =>
+      lane.socket.write(frame(FrameType.fault, page)),
+    )
+    this.#guest.run()
+  }
+
+  #report(lane: OpenLane): void {
+    if (this.#guest === undefined) throw protocolError('a report of a guest that was handed over complete')
+    const { requests, stallNs } = this.#guest.report()
+    const payload = Buffer.alloc(8)
+    payload.writeDoubleBE(stallNs, 0)
+    lane.socket.write(frame(FrameType.reported, requests >>> 0, this.#guest.missingPages, payload))
   }
 
   #answerAudit(lane: OpenLane): void {
@@ -353,6 +414,7 @@ class Destination {
   }
 
   #close(): void {
+    this.#guest?.stop()
     for (const listener of this.#listeners) void listener.close()
     for (const stranger of this.#strangers) stranger.destroy()
     for (const lane of this.#lanes) {

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net'
 import type { PageContent } from '../memory/content.js'
 import { Encoders } from '../memory/encoding.js'
 import type { GuestMemory } from '../memory/guest-memory.js'
+import type { ReadonlyPageSet } from '../memory/page-set.js'
 import type { LaneName } from '../migration/strategy.js'
 import type { HandoverResult } from '../migration/testbed.js'
 import { assert } from '../support/assert.js'
@@ -17,11 +18,14 @@ import {
   FrameType,
   type FrameTypeCode,
   frame,
+  missingPagesPerFrame,
 } from '../wire/frame.js'
 import { FrameReader, protocolError } from '../wire/frame-reader.js'
+import type { GuestPosition } from '../workload/guest.js'
 import { monotonicNs } from './clock.js'
 import { Inbound } from './inbound.js'
 import { claimLane } from './proof.js'
+import type { GuestReport } from './resumed-guest.js'
 import { deviceState, encodeSession, type LaneEndpoint, pageHash, type Session } from './session.js'
 import { congestionControl, connectMarked, type TcpInfo, tcpInfo } from './socket-options.js'
 import { type LaneHooks, SourceLane } from './source-lane.js'
@@ -67,6 +71,9 @@ export class Link {
   >()
   #error: PagewireError | undefined
   #closing = false
+  /** Faults that came before somebody listened. */
+  readonly #earlyFaults: number[] = []
+  #faulted: ((page: number) => void) | undefined
 
   private constructor(options: LinkOptions, session: Session, content: PageContent, memory: GuestMemory) {
     this.#options = options
@@ -135,14 +142,20 @@ export class Link {
     })
   }
 
-  async handOver(via: LaneName, giveUpAtNs: number): Promise<HandoverResult | 'gave up'> {
+  /** Hands the guest over. `early`: what is missing, and how far the guest has come, when it is to run before its memory is there. */
+  async handOver(
+    via: LaneName,
+    giveUpAtNs: number,
+    early?: { readonly missing: ReadonlyPageSet; readonly position: GuestPosition },
+  ): Promise<HandoverResult | 'gave up'> {
     const lane = this.lane(via)
     const bytesBefore = lane.bytesWritten
     const state = deviceState(this.#session.seed, this.#session.deviceBytes)
-    const [reply] = await Promise.all([
-      this.#replyOrGiveUp(FrameType.resumed, giveUpAtNs),
-      this.#sendState(lane, state),
-    ])
+    const send = async (): Promise<void> => {
+      if (early !== undefined) await this.#sendMissing(lane, early.missing, early.position)
+      await this.#sendState(lane, state)
+    }
+    const [reply] = await Promise.all([this.#replyOrGiveUp(FrameType.resumed, giveUpAtNs), send()])
     if (reply === 'gave up') return 'gave up'
     const arrivedNs = monotonicNs()
     const shared = this.#options.sharedClock
@@ -151,6 +164,22 @@ export class Link {
       resumedNs: shared ? Number(reply.payload.readBigUInt64BE(8)) : arrivedNs,
       messageBytes: lane.bytesWritten - bytesBefore,
     }
+  }
+
+  /** From now on `faulted` hears of each page that the guest at the destination waits for. */
+  listenForFaults(faulted: ((page: number) => void) | undefined): void {
+    this.#faulted = faulted
+    if (faulted !== undefined) for (const page of this.#earlyFaults.splice(0)) faulted(page)
+  }
+
+  /** How the guest at the destination fared while pages were missing. */
+  async guestReport(giveUpAtNs: number): Promise<GuestReport | 'gave up'> {
+    const [reply] = await Promise.all([
+      this.#replyOrGiveUp(FrameType.reported, giveUpAtNs),
+      this.#first().send(frame(FrameType.report)),
+    ])
+    if (reply === 'gave up') return reply
+    return { requests: reply.a, stallNs: reply.payload.readDoubleBE(0) }
   }
 
   /** Sends version and hash of every page. Fails when the destination's memory differs from the source's. */
@@ -315,6 +344,21 @@ export class Link {
     await lane.send(frame(FrameType.auditEnd))
   }
 
+  async #sendMissing(lane: SourceLane, missing: ReadonlyPageSet, position: GuestPosition): Promise<void> {
+    const bitmap = Buffer.alloc(Math.ceil(missing.capacity / 8))
+    for (let page = missing.next(0); page !== -1; page = missing.next(page + 1)) {
+      bitmap[page >>> 3]! |= 1 << (page & 7)
+    }
+    for (let first = 0; first < missing.capacity; first += missingPagesPerFrame) {
+      const part = bitmap.subarray(first / 8, first / 8 + missingPagesPerFrame / 8)
+      await lane.send(frame(FrameType.missing, first, 0, part))
+    }
+    const place = Buffer.alloc(16)
+    place.writeDoubleBE(position.guestNs, 0)
+    place.writeBigUInt64BE(BigInt(position.accesses), 8)
+    await lane.send(frame(FrameType.position, 0, 0, place))
+  }
+
   async #sendState(lane: SourceLane, state: Buffer): Promise<void> {
     for (let at = 0; at < state.length; at += deviceBytesPerFrame) {
       await lane.send(frame(FrameType.device, at, 0, state.subarray(at, at + deviceBytesPerFrame)))
@@ -344,12 +388,20 @@ export class Link {
         return
       case FrameType.error:
         throw peerError(payload)
+      case FrameType.fault:
+        if (a >= this.#memory.totalPages) throw protocolError(`a fault at page ${a}, which does not exist`)
+        if (this.#faulted === undefined) this.#earlyFaults.push(a)
+        else this.#faulted(a)
+        return
       case FrameType.configOk:
+      case FrameType.reported:
       case FrameType.resumed:
       case FrameType.auditResult:
       case FrameType.aborted: {
         if (type === FrameType.resumed && payload.length !== 16)
           throw protocolError('a resumed frame has 16 bytes')
+        if (type === FrameType.reported && payload.length !== 8)
+          throw protocolError('a reported frame has 8 bytes')
         const waiting = this.#replies.get(type)
         if (waiting === undefined) {
           // Each lane of an aborted session answers; one answer is enough.

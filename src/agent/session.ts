@@ -5,6 +5,8 @@ import { type ContentSpec, type PageContent, type Recipe, recipes } from '../mem
 import { assert } from '../support/assert.js'
 import { random } from '../support/random.js'
 import { protocolError } from '../wire/frame-reader.js'
+import type { GuestSpec } from '../workload/guest.js'
+import { type WorkloadSpec, workloadKinds } from '../workload/workload.js'
 
 export interface Session {
   readonly totalPages: number
@@ -13,6 +15,14 @@ export interface Session {
   readonly seed: number
   readonly content: ContentSpec
   readonly lanes: readonly string[]
+  /** What the guest does, so that the destination can run it on; absent where it is only handed over complete. */
+  readonly workload?: SessionWorkload
+}
+
+/** The parts of a guest's spec that the session does not hold otherwise. */
+export interface SessionWorkload {
+  readonly spec: WorkloadSpec
+  readonly readsPerWrite: number
 }
 
 /** A lane as an agent opens it. `port` is where the destination listens. */
@@ -43,7 +53,45 @@ export function decodeSession(payload: Buffer): Session {
     seed: whole(fields, 'seed', 0, 2 ** 32 - 1),
     content: contentSpec(fields['content']),
     lanes: laneNames(fields['lanes']),
+    ...(fields['workload'] === undefined ? {} : { workload: sessionWorkload(fields['workload']) }),
   }
+}
+
+/** The guest of a session, for a destination that runs it on. */
+export function sessionGuest(session: Session): GuestSpec {
+  const { totalPages, pageBytes, seed, workload } = session
+  if (workload === undefined) throw protocolError('the session does not say what the guest does')
+  return { totalPages, pageBytes, seed, workload: workload.spec, readsPerWrite: workload.readsPerWrite }
+}
+
+function sessionWorkload(value: unknown): SessionWorkload {
+  const fields = record(value, 'workload')
+  const spec = record(fields['spec'], 'workload.spec')
+  const kind = workloadKinds.find((one) => one === spec['kind'])
+  if (kind === undefined)
+    throw protocolError(`session.workload.spec.kind ${JSON.stringify(spec['kind'])} is not known`)
+  const amount = (from: Readonly<Record<string, unknown>>, name: string, max: number): number => {
+    const number = from[name]
+    if (typeof number === 'number' && number >= 0 && number <= max) return number
+    throw protocolError(`session.workload ${name} is ${JSON.stringify(number)}, not a number up to ${max}`)
+  }
+  return {
+    readsPerWrite: amount(fields, 'readsPerWrite', 1e6),
+    spec: {
+      kind,
+      writesPerSecond: amount(spec, 'writesPerSecond', 1e9),
+      workingSetPages: whole(spec, 'workingSetPages', 1, largestGuestBytes),
+      hotShare: amount(spec, 'hotShare', 1),
+      ...(spec['periodNs'] === undefined
+        ? {}
+        : { periodNs: whole(spec, 'periodNs', 1, Number.MAX_SAFE_INTEGER) }),
+    },
+  }
+}
+
+function record(value: unknown, name: string): Readonly<Record<string, unknown>> {
+  if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value))
+  throw protocolError(`session.${name} is not an object`)
 }
 
 function jsonObject(payload: Buffer): Readonly<Record<string, unknown>> {

@@ -8,7 +8,6 @@ import type { PageContent } from '../memory/content.js'
 import { type Encoders, Encoding, type EncodingSpec, type PageEncoder } from '../memory/encoding.js'
 import type { GuestMemory } from '../memory/guest-memory.js'
 import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
-import type { PageOrder } from '../migration/page-order.js'
 import { assert } from '../support/assert.js'
 import { PagewireError } from '../support/errors.js'
 import { FrameType, frame, headerBytes, viewOf, writeHeader } from '../wire/frame.js'
@@ -21,8 +20,16 @@ const writeBytes = 2 ** 18
 /** Pages between two looks at the dirty log (Xen's batch). */
 export const pagesPerPeek = 1024
 
+/** Where a lane takes its pages from. */
+export interface PageSource {
+  /** Writes the next pages into `out`, as many as fit, and returns how many; 0 when there are none. */
+  take(out: Uint32Array): number
+  /** Waits until there may be more, where more can come; false: never again. */
+  more?(): Promise<boolean>
+}
+
 export interface Feed {
-  readonly order: PageOrder
+  readonly order: PageSource
   /** Raw when absent. */
   readonly encoding?: EncodingSpec
   readonly rateLimitBps: number | undefined
@@ -178,7 +185,10 @@ export class SourceLane {
     const batch = new Uint32Array(pagesPerPeek)
     while (!this.#over(feed)) {
       const taken = feed.order.take(batch)
-      if (taken === 0) return
+      if (taken === 0) {
+        if (await feed.order.more?.()) continue
+        return
+      }
       feed.advanceGuest()
       let count = taken
       for (const unwanted of feed.skipping) count = feed.skipped.takeFrom(batch, count, unwanted())

@@ -159,7 +159,9 @@ const migration = section('how the guest is moved', {
   marking: section('traffic class of each lane; best-effort = unmarked', {
     bulk: ref('class', { default: 'CS7', title: 'pages copied while the guest runs' }),
     final: ref('class', { title: 'the rest, while it is suspended; the class of bulk where not given' }),
-    faults: ref('class', { planned: true, title: 'pages that the resumed guest waits for (post-copy)' }),
+    faults: ref('class', {
+      title: 'pages that the resumed guest waits for (post-copy); the class of final where not given',
+    }),
     disk: ref('class', { planned: true, title: 'blocks of the disk' }),
     log: ref('class', { planned: true, title: 'logged inputs of a replayed guest' }),
   }),

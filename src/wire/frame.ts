@@ -35,6 +35,16 @@ export const FrameType = {
   handover: 0x21,
   /** D. The guest runs here. Payload: u64 ns of the destination's clock when the device state was complete, u64 ns when it ran. */
   resumed: 0x22,
+  /** S. a: first page, a multiple of 8. Payload: bitmap, page a + i in bit i & 7 of byte i >> 3: pages that will come after the handover. */
+  missing: 0x23,
+  /** S. Payload: f64 ns of guest time, u64 accesses: how far the guest has come. Before a handover with pages missing. */
+  position: 0x24,
+  /** D. a: page. The guest waits for it. */
+  fault: 0x25,
+  /** S. Asks how the guest fared while pages were missing. */
+  report: 0x26,
+  /** D. a: pages asked for, b: pages that are still missing. Payload: f64 ns that the guest waited. */
+  reported: 0x27,
   /** S. a: first page. Payload: for each page u32 version, u32 CRC-32 of its bytes, as of the suspend. */
   audit: 0x30,
   /** S. All pages were listed. */
@@ -64,6 +74,11 @@ const longestPayload = new Map<number, number>([
   [FrameType.device, 64 * kib],
   [FrameType.handover, 4 * kib],
   [FrameType.resumed, 16],
+  [FrameType.missing, 64 * kib],
+  [FrameType.position, 16],
+  [FrameType.fault, 0],
+  [FrameType.report, 0],
+  [FrameType.reported, 8],
   [FrameType.audit, 64 * kib],
   [FrameType.auditEnd, 0],
   [FrameType.auditResult, 0],
@@ -77,6 +92,8 @@ const longestPayload = new Map<number, number>([
 export const longestMessageBytes = 64 * kib
 /** Pages that one audit frame lists at most. */
 export const auditPagesPerFrame = (64 * kib) / 8
+/** Pages that one frame of missing pages covers at most. */
+export const missingPagesPerFrame = 64 * kib * 8
 /** Bytes of device state in one frame at most. */
 export const deviceBytesPerFrame = 64 * kib
 

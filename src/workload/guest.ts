@@ -6,7 +6,7 @@
 
 import { type Accesses, AccessLog } from '../memory/access-log.js'
 import { GuestMemory } from '../memory/guest-memory.js'
-import type { ReadonlyPageSet } from '../memory/page-set.js'
+import { PageSet, type ReadonlyPageSet } from '../memory/page-set.js'
 import { assert } from '../support/assert.js'
 import { type Random, random } from '../support/random.js'
 import { cycle } from './cycle.js'
@@ -39,6 +39,12 @@ export interface Blocked {
   readonly page: number
   /** On the testbed's clock. */
   readonly sinceNs: number
+}
+
+/** How far a guest has come: all that another one of the same spec needs to go on from there. */
+export interface GuestPosition {
+  readonly guestNs: number
+  readonly accesses: number
 }
 
 const nsPerSecond = 1e9
@@ -76,6 +82,23 @@ export class Guest {
     this.#accessesPerNs = (writesPerSecond * this.#accessesPerWrite) / nsPerSecond
     this.#accessesPerLook = spec.accessesPerLook ?? Number.POSITIVE_INFINITY
     this.#asOfNs = nowNs
+  }
+
+  /**
+   * A guest that has come as far as another of the same spec, suspended: its memory holds the same versions, because
+   * every access is a function of the spec. Not for workloads that a scheme has confined.
+   */
+  static suspendedAt(spec: GuestSpec, { guestNs, accesses }: GuestPosition, nowNs: number): Guest {
+    const guest = new Guest(spec, nowNs)
+    guest.#running = false
+    guest.#guestNs = guestNs
+    guest.#run(accesses)
+    guest.memory.cleanDirty(new PageSet(spec.totalPages))
+    return guest
+  }
+
+  get position(): GuestPosition {
+    return { guestNs: this.#guestNs, accesses: this.#accessesDone }
   }
 
   /** Guest time in nanoseconds at the last look. */

@@ -15,7 +15,8 @@ export interface WorkloadSpec {
   readonly periodNs?: number
 }
 
-export type WorkloadKind = 'idle' | 'cycle' | 'iid' | 'hot' | 'nested' | 'phase' | 'scan'
+export const workloadKinds = ['idle', 'cycle', 'iid', 'hot', 'nested', 'phase', 'scan'] as const
+export type WorkloadKind = (typeof workloadKinds)[number]
 
 export interface Workload {
   /** Writes the next `count` pages of the sequence into out[0..count). */

@@ -22,3 +22,36 @@ for (const one of cases) {
     assert.equal(destination.pagesReceived, source.record.pagesSent)
   })
 }
+
+test('pages on demand really cross the network: the guest asks, waits, and runs on', async () => {
+  const strategy = strategyNamed('post-copy').create({ variant: 'demand', demand_for: '150ms' })
+  const { source, destination } = await migrateOverLoopback(strategy, {
+    pages: 2048,
+    workload: { writesPerSecond: 20_000, workingSetPages: 200 },
+  })
+  const { record } = source
+  assert.equal(record.outcome, 'completed', record.reason)
+  assert.ok(source.verified)
+  assert.ok(record.postcopyRequests > 50, `${record.postcopyRequests} requests`)
+  assert.ok(record.guestStallNs > 0)
+  assert.equal(record.pagesSent, 2048, 'each page once')
+  assert.equal(destination.pagesReceived, 2048)
+  const faults = source.lanes.find(({ name }) => name === 'faults')
+  assert.ok(faults !== undefined && faults.pagesWritten >= 50, 'on their own lane')
+})
+
+test('after some rounds of pre-copy only what changed since is missing', async () => {
+  const strategy = strategyNamed('post-copy').create({ rounds: 1 })
+  const { source } = await migrateOverLoopback(strategy, { pages: 2048 })
+  assert.ok(source.verified)
+  assert.ok(source.record.pagesSent >= 2048 && source.record.pagesSent < 4096)
+})
+
+test('a migration that must stop after an early handover has lost the guest, and both agents end', async () => {
+  const strategy = strategyNamed('post-copy').create({ variant: 'demand', demand_for: '10s' })
+  const { source, destination } = await migrateOverLoopback(strategy, { maxTotalNs: 0.4e9 })
+  assert.equal(source.record.outcome, 'failed')
+  assert.match(source.record.reason ?? '', /lacks \d+ pages/)
+  assert.equal(destination.outcome, 'aborted')
+  assert.ok(!source.verified)
+})

@@ -185,7 +185,6 @@ const mistakes: readonly (readonly [string, RegExp, string])[] = [
     'contradiction',
   ],
   ['guest: { workload: { kind: trace } }', /"trace" is not supported/, 'unsupported'],
-  ['migration: { marking: { faults: EF } }', /marking\.faults: this is not supported/, 'unsupported'],
   [
     'migration: { marking: { bulk: CS8 } }',
     /^s\.yaml:1:31: migration\.marking\.bulk: unknown traffic class/,

@@ -164,3 +164,26 @@ test('a guest that may do so much at a look falls behind, and catches up when it
   for (let i = 0; i < 9; i++) guest.advance(1e9)
   assert.equal(guest.memory.writes, 1000)
 })
+
+for (const kind of kinds) {
+  test(`${kind}: a guest goes on elsewhere from where it was suspended`, () => {
+    const spec: GuestSpec = {
+      totalPages,
+      pageBytes: 4096,
+      seed: 3,
+      workload: workload(kind),
+      readsPerWrite: 0.5,
+    }
+    const here = new Guest(spec, 0)
+    here.throttle(0.5 * second, 0.3)
+    here.suspend(2.3 * second)
+    const there = Guest.suspendedAt(spec, here.position, 77)
+    assert.deepEqual(there.memory.versions, here.memory.versions)
+    there.resume(77)
+    here.throttle(2.3 * second, 0)
+    here.resume(2.3 * second)
+    there.advance(77 + 3 * second)
+    here.advance(5.3 * second)
+    assert.deepEqual(there.memory.versions, here.memory.versions)
+  })
+}
