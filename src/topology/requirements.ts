@@ -33,18 +33,12 @@ interface Tool extends Requirement {
   readonly debian: string
 }
 
-/** Shell text that succeeds where the feature works, in a fresh namespace with a veth pair `v0` and `v1`. */
-interface KernelFeature extends Requirement {
-  readonly probe: string
-}
-
 const kernelHow =
   'A kernel with its modules: Debian: apt-get install linux-image-amd64 (not the cloud kernel); Ubuntu: apt-get install linux-modules-extra-$(uname -r); Fedora: dnf install kernel-modules-extra.'
 
 const labCommands = ['run', 'validate', 'compare', 'probe', 'lab']
 const onVlan = labCommands.map((command) => `${command} (dataplane vlan)`)
 const onBpf = labCommands.map((command) => `${command} (dataplane tc-bpf)`)
-const hostileOnVlan = (word: string): readonly string[] => [`path.${word} (dataplane vlan)`]
 
 const tools: readonly Tool[] = [
   tool('ip', 'iproute2', 'iproute', 'lab', labCommands),
@@ -57,69 +51,33 @@ const tools: readonly Tool[] = [
   tool('clang', 'clang', 'clang', 'option', ['npm run setup', 'run with changed classes (dataplane tc-bpf)']),
 ]
 
-const features: readonly KernelFeature[] = [
-  feature('veth', 'lab', labCommands, 'ip link show v1'),
-  feature('bridge', 'lab', labCommands, 'ip link add b0 type bridge'),
-  feature('br_netfilter', 'lab', labCommands, '[ -d /proc/sys/net/bridge ] || modprobe -n br_netfilter'),
-  feature('sch_htb', 'lab', labCommands, 'tc qdisc add dev v0 root htb'),
-  feature('sch_fifo', 'lab', labCommands, 'tc qdisc add dev v0 root pfifo limit 1'),
-  feature('clsact', 'lab', labCommands, 'tc qdisc add dev v0 clsact'),
-  feature(
-    'cls_bpf',
-    'tc-bpf',
-    onBpf,
-    "tc qdisc add dev v0 clsact && tc filter add dev v0 egress bpf bytecode '1,6 0 0 0,'",
-  ),
-  feature('8021q', 'vlan', onVlan, 'ip link add link v0 name v0.5 type vlan id 5 egress-qos-map 46:5'),
-  feature(
-    'bridge vlan_filtering',
-    'vlan',
-    onVlan,
-    'ip link add b0 type bridge vlan_filtering 1 vlan_default_pvid 0',
-  ),
-  feature('sch_prio', 'vlan', onVlan, 'tc qdisc add dev v0 root prio bands 8'),
-  feature(
-    'cls_flower',
-    'vlan',
-    onVlan,
-    'tc qdisc add dev v0 clsact && tc filter add dev v0 egress protocol 802.1Q flower vlan_prio 5 classid 1:1',
-  ),
-  feature(
-    'cls_matchall and act_skbedit',
-    'vlan',
-    onVlan,
-    'tc qdisc add dev v0 clsact && tc filter add dev v0 egress matchall action skbedit priority 0 inheritdsfield',
-  ),
-  feature(
-    'sch_ets or sch_drr',
-    'option',
-    ['link.discipline: ets (dataplane vlan)'],
-    'tc qdisc add dev v0 root ets bands 8 || tc qdisc add dev v0 root drr',
-  ),
-  feature(
-    'sch_netem',
-    'option',
-    ['link.delay, jitter, loss, reorder (dataplane vlan)'],
-    'tc qdisc add dev v0 root netem delay 1ms',
-  ),
-  feature(
-    'sch_tbf',
-    'option',
-    ['path.police'],
-    'tc qdisc add dev v0 root tbf rate 1mbit burst 3000 limit 9000',
-  ),
-  feature(
-    'act_pedit and act_csum',
-    'option',
-    hostileOnVlan('bleach'),
-    'tc qdisc add dev v0 clsact && tc filter add dev v0 egress matchall action pedit ex munge ip dsfield set 0 retain 0xfc pipe action csum ip',
-  ),
-  feature(
-    'act_vlan',
-    'option',
-    [...hostileOnVlan('remark'), ...hostileOnVlan('strip')],
-    'tc qdisc add dev v0 clsact && tc filter add dev v0 egress matchall action vlan pop',
-  ),
+/** Peers of the benchmark, and the guest kernel of the tests: no command of the program needs them. */
+const developerTools: readonly Tool[] = [
+  tool('iperf3', 'iperf3', 'iperf3', 'option', ['npm run bench']),
+  tool('tshark', 'tshark', 'wireshark-cli', 'option', ['npm run bench']),
+  tool('tcptrace', 'tcptrace', 'tcptrace', 'option', ['npm run bench']),
+  tool('linux.uml', 'user-mode-linux', 'user-mode-linux', 'option', ['npm test (dataplane vlan)']),
+]
+
+/** Named as netns-scripts/doctor.sh names them. */
+const features: readonly Requirement[] = [
+  feature('veth', 'lab', labCommands),
+  feature('bridge', 'lab', labCommands),
+  feature('br_netfilter', 'lab', labCommands),
+  feature('sch_htb', 'lab', labCommands),
+  feature('sch_fifo', 'lab', labCommands),
+  feature('clsact', 'lab', labCommands),
+  feature('cls_bpf', 'tc-bpf', onBpf),
+  feature('8021q', 'vlan', onVlan),
+  feature('bridge vlan_filtering', 'vlan', onVlan),
+  feature('sch_prio', 'vlan', onVlan),
+  feature('cls_flower', 'vlan', onVlan),
+  feature('cls_matchall and act_skbedit', 'vlan', onVlan),
+  feature('sch_ets or sch_drr', 'option', ['link.discipline: ets (dataplane vlan)']),
+  feature('sch_netem', 'option', ['link.delay, jitter, loss, reorder (dataplane vlan)']),
+  feature('sch_tbf', 'option', ['path.police']),
+  feature('act_pedit and act_csum', 'option', ['path.bleach (dataplane vlan)']),
+  feature('act_vlan', 'option', ['path.remark, path.strip (dataplane vlan)']),
 ]
 
 const nativeModules: readonly Requirement[] = [
@@ -133,8 +91,8 @@ function tool(name: string, debian: string, fedora: string, scope: Scope, needed
   return { name, kind: 'tool', scope, neededBy, how, debian }
 }
 
-function feature(name: string, scope: Scope, neededBy: readonly string[], probe: string): KernelFeature {
-  return { name, kind: 'kernel', scope, neededBy, how: kernelHow, probe }
+function feature(name: string, scope: Scope, neededBy: readonly string[]): Requirement {
+  return { name, kind: 'kernel', scope, neededBy, how: kernelHow }
 }
 
 function native(name: string, scope: Scope, neededBy: readonly string[]): Requirement {
@@ -142,7 +100,7 @@ function native(name: string, scope: Scope, neededBy: readonly string[]): Requir
   return { name, kind: 'native-module', scope, neededBy, how }
 }
 
-/** Debian packages of all tools, for set-up scripts and messages. */
+/** Debian packages of the tools that commands need, for set-up scripts and messages. */
 export const debianPackages: readonly string[] = [...new Set(tools.map((entry) => entry.debian))]
 
 export function isRoot(): boolean {
@@ -188,7 +146,7 @@ export function requireLab(alsoTools: readonly string[] = []): void {
 export async function checkRequirements(): Promise<readonly Check[]> {
   return [
     rootCheck(),
-    ...tools.map(toolCheck),
+    ...[...tools, ...developerTools].map(toolCheck),
     objectCheck(),
     ...(await kernelChecks()),
     ...(await moduleChecks()),
@@ -218,7 +176,7 @@ function objectCheck(): Check {
 
 async function kernelChecks(): Promise<readonly Check[]> {
   const working = await workingFeatures()
-  return features.map(({ probe: _, ...requirement }) => ({
+  return features.map((requirement) => ({
     ...requirement,
     present: working?.has(requirement.name) ?? false,
     how: working ? requirement.how : 'It could not be tried: run sudo pagewire doctor.',
@@ -230,21 +188,14 @@ export async function missingFeatures(dataplane: DataplaneName): Promise<readonl
   return missingFor(await kernelChecks(), dataplane, 'lab')
 }
 
-/** Names of the features that work; undefined when no namespace for the probes can be made. */
+/** Names of the features that work; undefined when no namespace to try them in can be made. */
 function workingFeatures(): Promise<ReadonlySet<string> | undefined> {
-  const probes = features.map(
-    ({ name, probe }) =>
-      `if { ip link add v0 type veth peer name v1 && { ${probe}; }; } >/dev/null 2>&1; then echo '${name}'; fi
-ip link delete v0 2>/dev/null; ip link delete b0 2>/dev/null`,
-  )
-  const script = ['echo tried', ...probes, 'true'].join('\n')
-  const argv = [...(isRoot() ? [] : ['--map-root-user']), '--net', 'sh', '-c', script]
   const path = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`
   const options = { timeout: 60_000, env: { ...process.env, PATH: path } }
   return new Promise((resolve) => {
-    execFile('unshare', argv, options, (_error, stdout) => {
-      const words = new Set(stdout.split('\n'))
-      resolve(words.has('tried') ? words : undefined)
+    execFile(join(projectRoot, 'netns-scripts', 'doctor.sh'), options, (error, stdout) => {
+      const words = stdout.matchAll(/^yes (.+)$/gm)
+      resolve(error === null ? new Set([...words].map((match) => match[1] ?? '')) : undefined)
     })
   })
 }
