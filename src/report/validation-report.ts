@@ -82,7 +82,7 @@ function effectFigure(arm: string, claims: readonly ClaimResult[]): string {
   return figure({
     id: `effects-${arm}`,
     title: 'Change from unmarked to marked',
-    caption: `Mean paired change with its 95 % interval, n = ${claims[0]?.pairs ?? 0} pairs, clipped at ${leastShown} and ${mostShown} %; symmetric logarithmic axis.${open}`,
+    caption: `Mean paired change with its 95 % interval, n = ${claims[0]?.pairs ?? 0} pairs, clipped at ${leastShown} and ${mostShown} %; symmetric logarithmic axis; loss in percentage points.${open}`,
     key: [
       { name: 'PASS', colour: 'var(--good)' },
       { name: 'FAIL', colour: 'var(--bad)', dash: '6 3' },
