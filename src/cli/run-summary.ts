@@ -1,5 +1,6 @@
 /** A run's result as a person reads it: the migration, what each class got and lost, and whether to believe it. */
 
+import type { MarksResult } from '../analysis/marks-audit.js'
 import type { ClassResult } from '../analysis/run-classes.js'
 import type { FidelityCheck, MigrationResult, RunResult } from '../experiment/result.js'
 import { columns } from './columns.js'
@@ -81,17 +82,16 @@ function classTable(classes: readonly ClassResult[]): string {
   return columns(heads, rows)
 }
 
-interface Proof {
-  readonly frames_checked: number
-  readonly frames_wrong: number
-}
-
 function proofText(result: RunResult): string {
-  const marks = result.marks as Proof
+  const marks = result.marks as MarksResult
   const dropped = result.captures.reduce((total, capture) => total + capture.dropped_by_kernel, 0)
   const balanced = (result.ledger as { balanced?: boolean } | null)?.balanced === true
   return [
     `marks     ${marks.frames_checked} frames checked, ${marks.frames_wrong} with a wrong mark`,
+    ...marks.changes.map(
+      ({ role, direction, hop }) =>
+        `          ${role}, ${direction.replaceAll('-', ' ')}: wrong ${hop === 'sender' ? 'from its sender on' : `since ${hop}`}`,
+    ),
     `captures  ${result.captures.map(({ point, packets }) => `${point} ${packets}`).join(', ')}; ${dropped} dropped`,
     `ledger    ${balanced ? 'balanced: captures, queue counters and application bytes agree' : 'does not balance; see result.json'}`,
   ].join('\n')

@@ -17,6 +17,7 @@ const files = [
   'lab-paths.test.js',
   'marked-socket.test.js',
   'probe-lab.test.js',
+  'run-priority.test.js',
 ]
 
 const isInside = testDataplane === 'vlan' ? 'this is the run on dataplane vlan' : false

@@ -1,0 +1,38 @@
+/** The effect of the mark in one small run on whatever dataplane this box, or its guest kernel, has. */
+
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { temporaryDirectory } from '../support/temporary.js'
+import { migrationOf, run, story, unmarked } from './run-support.js'
+import { needsRoot, testDataplane } from './support.js'
+
+/** One slow processor carries this, captures included. */
+const modest = [
+  `dataplane=${testDataplane}`,
+  'link.rate=20mbit',
+  'guest.memory=8MiB',
+  'guest.workload={kind: hot, dirty_ratio: 0.3, working_set: 10%}',
+  'migration.max_total_time=12s',
+]
+const contention = 'cross_traffic=[{kind: udp-cbr, rate: 12mbit}, {kind: tcp-bulk, flows: 2}]'
+
+test('marked keeps nine tenths of its goodput under contention, unmarked at most six', {
+  skip: needsRoot,
+}, async (t) => {
+  const directory = temporaryDirectory(t)
+  // A guest kernel's timers are coarse: whether the run is valid is for the tests of the gate.
+  const alone = await run(join(directory, 'alone'), [...modest, 'cross_traffic=[]'])
+  const marked = await run(join(directory, 'marked'), [...modest, contention])
+  const plain = await run(join(directory, 'unmarked'), [...modest, contention, ...unmarked])
+  const goodput = (one: typeof alone): number => migrationOf(one.result).goodput_mbps
+  t.diagnostic(
+    `goodput Mbit/s: alone ${goodput(alone)}, marked ${goodput(marked)}, unmarked ${goodput(plain)}`,
+  )
+  for (const { result } of [alone, marked, plain]) {
+    assert.equal((result.marks as { frames_wrong: number }).frames_wrong, 0, story(result))
+  }
+  assert.equal(migrationOf(marked.result).verified, true, story(marked.result))
+  assert.ok(goodput(marked) >= 0.9 * goodput(alone))
+  assert.ok(goodput(plain) <= 0.6 * goodput(alone))
+})
