@@ -58,6 +58,7 @@ export async function probeLab(options: LabProbeOptions): Promise<readonly Probe
     dataplane: await resolveDataplane(scenario.dataplane, 'lab'),
     congestionControl: scenario.migration.congestionControl,
     offloads: false,
+    ...(scenario.path === undefined ? {} : { path: scenario.path }),
   })
   try {
     return await new LabProbe(lab, options).run()

@@ -74,6 +74,16 @@ test('strict priority keeps the load away from the classes above it', { skip: ne
   assert.deepEqual(namespaces(), before)
 })
 
+test('a switch that clears the DSCP is found out, on both ways', { skip: needsRoot }, async () => {
+  const bleached = `link: { rate: ${testRateBps / 1e6}mbit }\npath: { bleach: true }\n`
+  const argv = pagewire('probe', '-', '--json', '--duration', '500ms', '--class', 'CS7,best-effort')
+  const { phases } = await documentOf(start(argv, bleached))
+  const [cs7, bestEffort] = phases[0]?.classes ?? []
+  assert(cs7 && bestEffort && cs7.received > 0)
+  assert.deepEqual([cs7.remarked_there, cs7.remarked_back], [cs7.received, cs7.received])
+  assert.deepEqual([bestEffort.remarked_there, bestEffort.remarked_back], [0, 0])
+})
+
 test('an interrupt takes the lab away', { skip: needsRoot }, async () => {
   const before = namespaces()
   const child = start(pagewire('probe', '-', '--json', '--duration', '60s'), scenario)
