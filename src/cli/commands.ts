@@ -51,6 +51,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./predict.js')).predictCommand,
   },
   {
+    path: 'reproduce moslehi',
+    summary: 'the tables of Moslehi & Mohebbi beside what the model gives',
+    group: 'Migrate',
+    load: async () => (await import('./reproduce-moslehi.js')).reproduceMoslehiCommand,
+  },
+  {
     path: 'reproduce stord',
     summary: 'the figures of Cha et al. beside what the model gives',
     group: 'Migrate',
