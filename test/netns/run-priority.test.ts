@@ -7,15 +7,15 @@ import { temporaryDirectory } from '../support/temporary.js'
 import { migrationOf, run, story, unmarked } from './run-support.js'
 import { needsRoot, testDataplane } from './support.js'
 
-/** One slow processor carries this, captures included. */
+/** One slow processor carries this, five captures included. */
 const modest = [
   `dataplane=${testDataplane}`,
-  'link.rate=20mbit',
-  'guest.memory=8MiB',
-  'guest.workload={kind: hot, dirty_ratio: 0.3, working_set: 10%}',
-  'migration.max_total_time=12s',
+  'link.rate=10mbit',
+  'guest.memory=4MiB',
+  'guest.workload={kind: hot, dirty_ratio: 0.2, working_set: 10%}',
+  'migration.max_total_time=6s',
 ]
-const contention = 'cross_traffic=[{kind: udp-cbr, rate: 12mbit}, {kind: tcp-bulk, flows: 2}]'
+const contention = 'cross_traffic=[{kind: udp-cbr, rate: 7mbit}, {kind: tcp-bulk, flows: 1}]'
 
 test('marked keeps nine tenths of its goodput under contention, unmarked at most six', {
   skip: needsRoot,
