@@ -62,16 +62,6 @@ export function formatBytes(bytes: number): string {
   return scaled(bytes, memoryUnits)
 }
 
-/** Bits per second as `200mbit`. */
-export function formatRateBps(bps: number): string {
-  return scaled(bps, rateUnits)
-}
-
-/** Nanoseconds as `300ms`, `1.5s`. */
-export function formatDurationNs(ns: number): string {
-  return scaled(ns, { ns: 1, us: 1e3, ms: 1e6, s: 1e9 })
-}
-
 function scaled(value: number, units: Readonly<Record<string, number>>): string {
   let best: readonly [string, number] = Object.entries(units)[0] ?? ['', 1]
   for (const unit of Object.entries(units)) if (value >= unit[1]) best = unit
