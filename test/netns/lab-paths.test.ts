@@ -21,7 +21,7 @@ import {
 const dscpOf = (name: string): number => trafficClass(defaultTable, name).dscp
 const pcpOf = (name: string): number => trafficClass(defaultTable, name).pcp
 
-/** Packets that each PCP gets through the port in a second in which both classes offer more than the whole link. */
+/** Bits per second that each class gets through the port while both offer more than the whole link. */
 async function servedSideBySide(
   lab: Lab,
   names: readonly [string, string],
@@ -32,15 +32,17 @@ async function servedSideBySide(
     flood(lab, { from: 'neighbour', vlan: 'tenants', dscp: dscpOf(names[1]), ...size }),
   ])
   await pause(1500)
-  const before = await lab.counters()
+  const read = async () => ({ atMs: performance.now(), queues: await lab.counters() })
+  const before = await read()
   await pause(1500)
-  const after = await lab.counters()
+  const after = await read()
   await floods
-  const served = (name: string): number => {
-    const of = (list: typeof after): number => list.find((queue) => queue.pcp === pcpOf(name))?.packets ?? 0
-    return of(after) - of(before)
+  const rateBps = (name: string): number => {
+    const of = ({ queues }: typeof after): number =>
+      queues.find((queue) => queue.pcp === pcpOf(name))?.bytes ?? 0
+    return ((of(after) - of(before)) * 8000) / (after.atMs - before.atMs)
   }
-  return [served(names[0]), served(names[1])]
+  return [rateBps(names[0]), rateBps(names[1])]
 }
 
 test('weights 2 to 1 share the link 2 to 1', { skip: needsRoot }, async (context) => {
@@ -133,13 +135,15 @@ test('a switch that polices limits the highest class and no other', { skip: need
   const lab = await labUp(testSpec({ path: { policeBps } }))
   context.after(() => lab.down())
   const [highest, other] = await servedSideBySide(lab, ['CS7', 'best-effort'])
-  const share = highest / (highest + other)
-  assert.ok(Math.abs(share - 0.2) < 0.02, `CS7 ${highest}, best effort ${other}`)
+  const found = `CS7 ${highest}, best effort ${other} bit/s`
+  assert.ok(highest < 1.1 * policeBps && highest > 0.7 * policeBps, found)
+  assert.ok(other > 2 * highest, found)
 })
 
 test('a switch that inverts serves the background first', { skip: needsRoot }, async (context) => {
   const lab = await labUp(testSpec({ path: { invert: true } }))
   context.after(() => lab.down())
   const [highest, background] = await servedSideBySide(lab, ['CS7', 'CS1'])
-  assert.ok(background > 1000 && highest <= background / 100, `CS7 ${highest}, CS1 ${background}`)
+  // A fair share would be equal; a loaded box may leave the upper queue empty for a moment.
+  assert.ok(background > 10 * highest, `CS7 ${highest}, CS1 ${background} bit/s`)
 })
