@@ -375,9 +375,12 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
 
-/** Milliseconds for a timer, which takes at most 2^31 - 1 of them. */
+/**
+ * Milliseconds for a timer, which takes at most 2^31 - 1 of them, cuts off fractions and may be early by one: a lane that
+ * gave up before the time would be asked for another copy.
+ */
 function millisecondsUntil(ns: number): number {
-  return Math.max(0, Math.min((ns - monotonicNs()) / 1e6, 2 ** 31 - 1))
+  return Math.max(0, Math.min(Math.ceil((ns - monotonicNs()) / 1e6) + 1, 2 ** 31 - 1))
 }
 
 function sleep(ms: number): Promise<void> {

@@ -110,8 +110,8 @@ const limitFactor = 4
 const limitNsMin = 10e9
 const limitNsMax = 30e9
 /** Tries for one run before its pair is given up, and such pairs in a row before the validation is. */
-const triesMax = 3
-const lostPairsMax = 2
+const triesMax = 4
+const lostPairsMax = 3
 
 /** Runs pairs until the answer is clear. The document always comes; errors of the environment are thrown. */
 export async function validate(input: ValidationInput): Promise<Validation> {

@@ -136,8 +136,8 @@ test('invalid runs are replaced and counted, and failed ones too', async () => {
 test('a box that cannot sustain the runs ends the validation without a verdict', async () => {
   const { validation, requests } = await run({ runs: (request) => ({ ...helpful(request), invalid: true }) })
   assert.deepEqual([validation.verdict, validation.ended, validation.pairs], ['INCONCLUSIVE', 'invalid', 0])
-  assert.equal(requests.length, 2 + 2 * 3)
-  assert.equal(validation.invalid_runs, 6)
+  assert.equal(requests.length, 2 + 3 * 4)
+  assert.equal(validation.invalid_runs, 12)
 })
 
 test('no pair is started that would not end in time, and what there is is judged', async () => {

@@ -1,0 +1,17 @@
+/** A migration that reaches its time limit in the middle of a copy is aborted with all its figures, and never crashes. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { strategyNamed } from '../../src/strategies/index.js'
+import { migrateOverLoopback } from './loopback.js'
+
+test('a limit between two milliseconds, reached in mid-copy, ends as aborted', async () => {
+  const strategy = strategyNamed('pre-copy').create({})
+  for (let i = 0; i < 6; i++) {
+    // Timers count whole milliseconds: one that is rounded down gives the lane up before the limit is there.
+    const maxTotalNs = 600e6 + 0.95e6 + i * 3_010_000
+    const { source } = await migrateOverLoopback(strategy, { pages: 262_144, maxTotalNs })
+    assert.equal(source.record.outcome, 'aborted', source.record.reason)
+    assert.ok(source.record.totalNs >= maxTotalNs, 'not before its time')
+  }
+})
