@@ -15,8 +15,10 @@ import { type Feed, nextTurn } from './feed.js'
 import { type LinkSpec, wireBits } from './link.js'
 import type { Wire } from './wire.js'
 
-/** Pages that are read together: their versions are those of one moment. */
-const pagesPerTurn = 256
+/** Pages that are read together: their versions are those of one moment, that of the look at the dirty log. */
+const pagesPerTurn = 1024
+/** The same where lanes take turns on the wire. */
+const pagesPerSharedTurn = 64
 /** The same on a lane with a rate limit or an encoding, so that bursts stay short. */
 const pagesPerShortTurn = 8
 
@@ -100,7 +102,7 @@ export class Sender {
     const pageNs = (rawBits * 1e9) / this.#wire.rateBps(feed.pcp, flows)
     const startable = Math.ceil((request.feedUntilNs - startNs) / pageNs)
     const short = rateLimitBps !== undefined || encoding !== undefined
-    const longest = short ? pagesPerShortTurn : pagesPerTurn
+    const longest = short ? pagesPerShortTurn : flows > 1 ? pagesPerSharedTurn : pagesPerTurn
     const count = Math.max(1, Math.min(feed.count - feed.at, longest, startable))
     this.#guest.advance(startNs)
     const payloadBytes =
