@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { goFirst } from '../agent/precedence.js'
 import { assert } from '../support/assert.js'
 import { failure, messageOf, type PagewireError } from '../support/errors.js'
 
@@ -42,6 +43,7 @@ export class AgentProcess<Event> {
     // A group of its own: an interrupt from the terminal is for the runner, which tells its agents.
     this.#child = spawn(first, rest, { stdio: ['pipe', 'pipe', log], detached: true })
     closeSync(log)
+    goFirst(this.#child.pid)
     this.gone = this.#watch()
     // An agent that is gone does not read any more; `gone` tells of it.
     this.#child.stdin?.on('error', () => {})

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { failure, type PagewireError } from '../../support/errors.js'
+import { goFirst } from '../precedence.js'
 import type { OnFlowError } from './flow.js'
 import type { Answer, Command, ErrorAnswer, StatsAnswer, TrafficConfig } from './protocol.js'
 import type { TrafficSide } from './side.js'
@@ -51,6 +52,7 @@ class RemoteSide implements TrafficSide {
     const [program = '', ...args] = command
     // A group of its own: an interrupt typed at the terminal is for the runner, which then stops this process.
     this.child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true })
+    goFirst(this.child.pid)
     this.ended = once(this.child, 'close').catch(() => {})
     this.child.once('error', (error) => this.broke(`cannot be started: ${error.message}`))
     this.child.once('close', (status, signal) =>
