@@ -4,26 +4,22 @@ import { decode } from '../capture/decode.js'
 import type { Frame } from '../capture/frame.js'
 import type { FrameReader } from '../capture/read.js'
 import type { TimeBase } from '../capture/record-scanner.js'
-import { CapturePass } from './capture-pass.js'
+import { CapturePass, type PassOptions } from './capture-pass.js'
 import type { FrameFilter } from './filter.js'
 
-export interface CaptureOptions {
-  /** Width of a bin of the time series. */
-  readonly intervalNs: number
+export interface CaptureOptions extends PassOptions {
   /** Frames that do not pass are not counted anywhere. */
   readonly filter?: FrameFilter | undefined
   /** Only frames from `fromNs` (included) to `toNs` (not included) after the first frame of the capture. */
   readonly fromNs?: number | undefined
   readonly toNs?: number | undefined
-  /** Keep a time series of each flow as well. */
-  readonly seriesOfFlows?: boolean | undefined
   /** Sees every frame that is counted, after it was. */
   readonly also?: ((frame: Frame) => void) | undefined
 }
 
 /** Reads `reader` to its end. What a broken capture held up to the break is in the pass. */
 export async function analyseCapture(reader: FrameReader, options: CaptureOptions): Promise<CapturePass> {
-  const pass = new CapturePass(options.intervalNs, options.seriesOfFlows)
+  const pass = new CapturePass(options)
   const { filter, fromNs, toNs, also } = options
   const selects = filter !== undefined || fromNs !== undefined || toNs !== undefined
   if (!selects && also === undefined) await takeAll(reader, pass)

@@ -4,10 +4,20 @@ import { flagAck, flagSyn } from '../capture/decode.js'
 import type { Frame } from '../capture/frame.js'
 import { ClassTable } from './class-table.js'
 import { FlowTable } from './flow-table.js'
+import { MigrationWatch } from './migration-watch.js'
 import { Series, SeriesClock } from './series.js'
 import { TcpTable } from './tcp-table.js'
 
 const none = -1
+
+export interface PassOptions {
+  /** Width of a bin of the time series. */
+  readonly intervalNs: number
+  /** Keep a time series of each flow as well. */
+  readonly seriesOfFlows?: boolean | undefined
+  /** Keep every guest page that a migration sent, for its picture. */
+  readonly pageDots?: boolean | undefined
+}
 
 export class CapturePass {
   packets = 0
@@ -22,13 +32,15 @@ export class CapturePass {
   readonly directions = new TcpTable()
   /** Series of each row of `directions`, if they were asked for. */
   readonly directionSeries: Series[] | undefined
+  /** Looks into the payload of TCP streams for migrations. */
+  readonly migrations: MigrationWatch
   private knownFlows = 0
 
-  /** `intervalNs` is the width of a bin of the time series, which flows have only on request. */
-  constructor(intervalNs: number, seriesOfFlows = false) {
+  constructor({ intervalNs, seriesOfFlows = false, pageDots = false }: PassOptions) {
     this.clock = new SeriesClock(intervalNs)
     this.classes = new ClassTable(this.clock)
     this.directionSeries = seriesOfFlows ? [] : undefined
+    this.migrations = new MigrationWatch(this.flows, pageDots)
   }
 
   /** Counts one decoded frame. */
@@ -61,6 +73,7 @@ export class CapturePass {
       this.add()
     }
     this.directions.take(direction, frame)
+    this.migrations.segment(direction, frame)
   }
 
   private add(): void {

@@ -6,6 +6,8 @@ import type {
   FileRow,
   FlowDocument,
 } from '../analysis/analysis-document.js'
+import type { MigrationDocument } from '../analysis/migration-watch.js'
+import type { RoundDocument } from '../analysis/page-track.js'
 import type { PairClass, PairResult, RewrittenMark } from '../analysis/pair-analysis.js'
 import { classOfDscp, defaultTable } from '../marking/traffic-class.js'
 import { formatBytes } from '../support/units.js'
@@ -16,6 +18,8 @@ import { columns } from './columns.js'
 /** Files, classes and the `top` largest flows. */
 export function analysisText(document: AnalysisDocument, top: number): string {
   const files = document.files.map((file) => fileText(document, file, top))
+  const migrations = document.migrations ?? (document.migration === undefined ? [] : [document.migration])
+  files.push(...migrations.map(migrationText))
   const pairs = (document.pairs ?? []).map(pairText)
   return [...files, ...pairs, ...(document.runs ?? []).map(runText)].join('\n\n')
 }
@@ -166,6 +170,57 @@ function pairTable(rows: readonly PairClass[]): string {
 
 function remarked({ vlan, pcp, dscp, packets }: RewrittenMark): string {
   return `${packets} to ${orDash(vlan)}/${orDash(pcp)}/${orDash(dscp)}`
+}
+
+function migrationText(migration: MigrationDocument): string {
+  const { pages, rounds } = migration
+  const ms = (value: number | null): string => (value === null ? 'not visible' : `${decimals(value, 3)} ms`)
+  const classes = Object.entries(pages.by_class).map(
+    ([kind, one]) => `${kind} ${one.pages} (${formatBytes(one.bytes)})`,
+  )
+  const lines = [
+    `Migration (${migration.protocol}) from ${migration.source} to ${migration.destination}, ${migration.streams.length} streams`,
+    `  pages        ${pages.sent} sent${migration.pages_total === null ? '' : ` of a guest of ${migration.pages_total}`}: ${pages.unique} unique, ${pages.repeated} again (${decimals(100 * pages.resent_ratio, 1)} % of the bytes)`,
+    `  encodings    ${classes.join(', ')}`,
+    `  stop phase   ${ms(migration.stop_and_copy_ms)} of pages, ${formatBytes(migration.device_bytes)} of device state`,
+    `  downtime     ${ms(migration.downtime_ms)} as visible on the wire`,
+    ...(migration.page_requests > 0
+      ? [`  requests     ${migration.page_requests} pages asked for by the destination`]
+      : []),
+    ...migration.notes.map((note) => `  note         ${note}`),
+  ]
+  const shown = rounds.slice(0, maxRoundLines)
+  const more = rounds.length > shown.length ? [`... and ${rounds.length - shown.length} rounds more`] : []
+  return [...lines, '', roundTable(shown), ...more].join('\n')
+}
+
+const maxRoundLines = 40
+
+function roundTable(rounds: readonly RoundDocument[]): string {
+  return columns(
+    [
+      { title: 'round', align: 'right' },
+      { title: 'phase', align: 'left' },
+      { title: 'start ms', align: 'right' },
+      { title: 'ms', align: 'right' },
+      { title: 'pages', align: 'right' },
+      { title: 'zero', align: 'right' },
+      { title: 'again', align: 'right' },
+      { title: 'bytes', align: 'right' },
+      { title: 'dirty pages/s', align: 'right' },
+    ],
+    rounds.map((round) => [
+      String(round.round),
+      round.phase,
+      decimals(round.start_ms, 1),
+      decimals(round.duration_ms, 1),
+      String(round.pages),
+      String(round.zero_pages),
+      String(round.repeated_pages),
+      String(round.bytes),
+      round.dirty_pages_per_s === null ? '-' : decimals(round.dirty_pages_per_s, 0),
+    ]),
+  )
 }
 
 function runText(run: RunComparison): string {

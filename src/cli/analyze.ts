@@ -15,6 +15,8 @@ import {
 import { analyseCapture, type CaptureOptions } from '../analysis/capture-analysis.js'
 import type { CapturePass } from '../analysis/capture-pass.js'
 import { compileFilter, filterFields } from '../analysis/filter.js'
+import type { MigrationDocument } from '../analysis/migration-watch.js'
+import { pagePlot } from '../analysis/page-plot.js'
 import { analysePair, type PairResult } from '../analysis/pair-analysis.js'
 import { standardInput } from '../capture/bytes.js'
 import { openCapture } from '../capture/read.js'
@@ -35,6 +37,7 @@ interface Options {
   readonly interval: string
   readonly csv?: string
   readonly by: 'class' | 'flow'
+  readonly plot?: string
   readonly top: string
   /** True with --pair, false with --no-pair, absent without either. */
   readonly pair?: boolean
@@ -49,6 +52,9 @@ export interface AnalysisDocument {
   readonly series?: readonly SeriesDocument[]
   /** Each capture compared with the next, if they show the same traffic. */
   readonly pairs?: readonly PairResult[]
+  /** The largest migration that was recognised, and all of them if there are several. */
+  readonly migration?: MigrationDocument
+  readonly migrations?: readonly MigrationDocument[]
   /** Run directories: their figures from the captures, compared with their result.json. */
   readonly runs?: readonly RunComparison[]
 }
@@ -64,6 +70,9 @@ reordering, duplicate acknowledgements, windows, round trips, time series. Reads
 orders) and pcapng, plain or compressed with gzip or zstd, of Ethernet, raw IP, Linux cooked and BSD loopback links; -
 reads standard input.
 
+A live migration in the capture, of Pagewire or of QEMU (pre- and post-copy over TCP), is recognised on any port and
+told round by round, as far as its payload was captured.
+
 Two captures of the same traffic at two points are compared frame by frame: true loss, one-way and queueing delay,
 reordering, rewritten marks, and the offset between the clocks.
 
@@ -78,6 +87,7 @@ A capture that is cut off or broken is analysed up to there; the byte offset is 
     .addOption(
       new Option('--by <what>', 'whose time series the CSV has').choices(['class', 'flow']).default('class'),
     )
+    .option('--plot <file>', 'draw the pages of the migration over time, as SVG')
     .option(
       '--pair',
       'the captures are of the same traffic at one point after another: match frames between neighbours (default for two)',
@@ -102,6 +112,10 @@ A capture that is cut off or broken is analysed up to there; the byte offset is 
           'pagewire analyze pagewire-runs/20260131-235959-demo',
           'do the captures still give the figures of result.json?',
         ],
+        [
+          'pagewire analyze qemu.pcap --plot pages.svg',
+          'the rounds of a migration, and a picture of its pages',
+        ],
         ['tcpdump -w - -i eth0 -c 10000 | pagewire analyze -', 'from a pipe'],
       ]),
     )
@@ -121,6 +135,7 @@ function filterHelp(): string {
 export interface Analysed {
   readonly file: FileRow
   readonly pass: CapturePass
+  readonly migrations: readonly MigrationDocument[]
 }
 
 async function analyze(inputs: readonly string[], options: Options, command: Command): Promise<void> {
@@ -143,6 +158,7 @@ async function analyze(inputs: readonly string[], options: Options, command: Com
     ...(runs.length === 0 ? {} : { runs }),
   }
   if (options.csv !== undefined) writeOut(options.csv, seriesCsv(analysed, options.by))
+  if (options.plot !== undefined) writePlot(options.plot, analysed)
   if (json) printJson(document)
   else if (!quiet && options.csv !== '-') printText(analysisText(document, top))
   for (const { file } of analysed) reportProblem(file)
@@ -196,6 +212,7 @@ function readOptions(options: Options): CaptureOptions {
     fromNs: options.from === undefined ? undefined : parseDurationNs(options.from),
     toNs: options.to === undefined ? undefined : parseDurationNs(options.to),
     seriesOfFlows: options.csv !== undefined && options.by === 'flow',
+    pageDots: options.plot !== undefined,
   }
 }
 
@@ -204,18 +221,24 @@ async function analyzeFile(path: string, options: CaptureOptions): Promise<Analy
   const reader = await openCapture(path, timeBase)
   try {
     const pass = await analyseCapture(reader, options)
-    return { file: fileRow(path, reader, pass, timeBase), pass }
+    return { file: fileRow(path, reader, pass, timeBase), pass, migrations: pass.migrations.result() }
   } finally {
     await reader.close()
   }
 }
 
 function documentOf(analysed: readonly Analysed[], withSeries: boolean): AnalysisDocument {
+  const migrations = analysed
+    .flatMap(({ migrations: found }) => found)
+    .toSorted((a, b) => b.pages.sent - a.pages.sent)
+  const [migration] = migrations
   return {
     schema: 'pagewire.analysis/1',
     files: analysed.map(({ file }) => file),
     classes: analysed.flatMap(({ file, pass }) => classRows(file.file, pass)),
     flows: analysed.flatMap(({ file, pass }) => flowRows(file.file, pass)),
+    ...(migration === undefined ? {} : { migration }),
+    ...(migrations.length > 1 ? { migrations } : {}),
     ...(withSeries ? { series: analysed.flatMap(({ file, pass }) => seriesRows(file.file, pass)) } : {}),
   }
 }
@@ -242,6 +265,21 @@ function reportDifferences({ run_dir, differences }: RunComparison): void {
     { code: 'not-reproduced', message: `${run_dir}: result.json and the captures differ in ${paths}` },
     false,
   )
+}
+
+function writePlot(path: string, analysed: readonly Analysed[]): void {
+  for (const { file, pass, migrations } of analysed) {
+    const dots = pass.migrations.pageDots()
+    const [first] = migrations
+    if (dots === undefined || first === undefined) continue
+    const title = `${first.protocol} migration ${first.source} to ${first.destination}, ${file.file}`
+    writeOut(path, pagePlot(dots, title))
+    return
+  }
+  throw usageError('no migration was recognised, so there is nothing to draw', {
+    code: 'no-migration',
+    next: 'The payload must be in the capture: record it with a snaplen of 0.',
+  })
 }
 
 function writeOut(path: string, text: string): void {

@@ -11,6 +11,7 @@ import { PagewireError } from '../../src/support/errors.js'
 import { random } from '../../src/support/random.js'
 import { mutate } from '../support/mutate.js'
 import { pcapFile } from '../support/pcap-builder.js'
+import { connection, PagewireLane, QemuStream } from '../support/streams.js'
 import { tcpChaos } from '../support/tcp-chaos.js'
 import { temporaryDirectory } from '../support/temporary.js'
 import { zoo } from '../support/zoo.js'
@@ -21,7 +22,13 @@ const hangMs = 2000
 
 test(`${inputs} damaged captures end with 0 or 2, seed ${seed}`, async (t) => {
   const file = join(temporaryDirectory(t), 'damaged')
-  const herd = [...zoo(), ['chaos.pcap', pcapFile(tcpChaos(1, 3, 40))] as const]
+  const herd = [
+    ...zoo(),
+    ['chaos.pcap', pcapFile(tcpChaos(1, 3, 40))] as const,
+    ['qemu.pcap', pcapFile(connection(qemuStream(), [], { seed: 1, port: 4444, disorder: 0.1 }))] as const,
+    ['joined.pcap', pcapFile(connection(qemuStream(), [], { seed: 1, port: 4444, fromByte: 5000 }))] as const,
+    ['pagewire.pcap', pcapFile(connection(pagewireStream(), [], { seed: 1, port: 7000 }))] as const,
+  ]
   const ends = new Map<string, number>()
   for (let i = 0; i < inputs; i++) {
     const draw = random(seed, i)
@@ -45,10 +52,22 @@ test(`${inputs} damaged captures end with 0 or 2, seed ${seed}`, async (t) => {
   )
 })
 
+function qemuStream(): Uint8Array {
+  const stream = new QemuStream().start([['pc.ram', 40 * 4096]]).section(2)
+  for (let page = 0; page < 40; page++) page % 2 === 0 ? stream.zero(page) : stream.raw(page)
+  return stream.endSection().section(3).xbzrle(3, 50).endSection().device(300).bytes()
+}
+
+function pagewireStream(): Uint8Array {
+  const lane = new PagewireLane(0).config(50)
+  for (let page = 0; page < 20; page++) lane.page(page, page % 2, page % 2 === 0 ? 4096 : 0)
+  return lane.flush().bytes()
+}
+
 /** The whole command but for the process: `ok`, `problem` (both print what was good), or `refused`. */
 async function endOf(file: string): Promise<'ok' | 'problem' | 'refused'> {
   try {
-    const { document } = await analyzeFiles([file], { intervalNs: 1e9, seriesOfFlows: true })
+    const { document } = await analyzeFiles([file], { intervalNs: 1e9, seriesOfFlows: true, pageDots: true })
     JSON.stringify(document)
     analysisText(document, 10)
     return document.files.some((row) => row.problem !== undefined) ? 'problem' : 'ok'

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { network } from '../support/network.js'
 import { baseSeconds, payload, pcapFile, tcpFrame, udpFrame } from '../support/pcap-builder.js'
+import { connection, QemuStream } from '../support/streams.js'
 import { temporaryDirectory, temporaryFile } from '../support/temporary.js'
 import { zoo } from '../support/zoo.js'
 import { pagewire } from './cli.js'
@@ -111,6 +112,27 @@ test('two captures of the same traffic are compared, others are not', async (t) 
   const forced = await pagewire(['analyze', before, other, '--pair'])
   assert.equal(forced.code, 2)
   assert.match(forced.stderr, /no frame in common/)
+})
+
+test('a migration is summed up and drawn, and a capture without one says that there is nothing to draw', async (t) => {
+  const stream = new QemuStream().start([['pc.ram', 64 * 4096]]).section(2)
+  for (let page = 0; page < 64; page++) stream.raw(page)
+  for (let page = 0; page < 64; page += 4) stream.raw(page)
+  const bytes = stream.endSection().section(3).raw(9).endSection().device(100).bytes()
+  const file = temporaryFile(t, 'qemu.pcap', pcapFile(connection(bytes, [], { seed: 1, port: 4444 })))
+  const svg = join(temporaryDirectory(t), 'pages.svg')
+  const { code, stdout, stderr } = await pagewire(['analyze', file, '--plot', svg])
+  assert.equal(code, 0, stderr)
+  assert.match(stdout, /Migration \(qemu\) from 10\.0\.0\.1 to 10\.0\.0\.2/)
+  assert.match(stdout, /81 sent of a guest of 64: 64 unique, 17 again/)
+  const picture = readFileSync(svg, 'utf8')
+  assert.match(picture, /^<svg xmlns/)
+  assert.equal(picture.match(/<title>round \d<\/title>/g)?.length, 3)
+  const document = JSON.parse((await pagewire(['analyze', file, '--json'])).stdout)
+  assert.equal(document.migration.rounds.length, 3)
+  const none = await pagewire(['analyze', temporaryFile(t, 'one.pcap', pcapFile(frames)), '--plot', svg])
+  assert.equal(none.code, 2)
+  assert.match(none.stderr, /no migration was recognised/)
 })
 
 test('a summary for people names classes by name, and quiet prints nothing', async (t) => {

@@ -6,7 +6,7 @@ import { openCapture } from '../../src/capture/read.js'
 
 export async function passOver(file: string): Promise<CapturePass> {
   const reader = await openCapture(file)
-  const pass = new CapturePass(1e9)
+  const pass = new CapturePass({ intervalNs: 1e9 })
   do {
     while (reader.next()) {
       decode(reader.frame)
