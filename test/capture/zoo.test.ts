@@ -112,6 +112,13 @@ function comparable(row: Row, file: string): Partial<Row> {
   return whole
 }
 
+/** Of a mark whose header is cut off behind it, tshark shows nothing; here each field is read that is there. */
+function onlyWhere(shown: Partial<Row>, row: Partial<Row>, file: string): Partial<Row> {
+  if (!file.includes('snaplen')) return row
+  const hidden = (['vlan', 'pcp', 'dscp'] as const).filter((field) => shown[field] === '')
+  return { ...row, ...Object.fromEntries(hidden.map((field) => [field, ''])) }
+}
+
 for (const [name, bytes] of zoo()) {
   test(`${name}: every frame as tshark sees it`, { skip: withoutTshark }, async (t) => {
     const file = temporaryFile(t, name, bytes)
@@ -120,7 +127,8 @@ for (const [name, bytes] of zoo()) {
     const expected = theirs(file)
     assert.equal(rows.length, expected.length)
     for (const [i, row] of rows.entries()) {
-      assert.deepEqual(comparable(row, name), comparable(expected[i]!, name), `frame ${i + 1}`)
+      const shown = comparable(expected[i]!, name)
+      assert.deepEqual(onlyWhere(shown, comparable(row, name), name), shown, `frame ${i + 1}`)
     }
   })
 }
