@@ -5,41 +5,56 @@ import { environmentError, failure } from '../support/errors.js'
 
 const port = 5201
 
-/** Payload bits per second that one stream's receiver counted over some seconds. */
+/** Payload bits per second that one TCP stream's receiver counted over some seconds. */
 export async function iperf3Bps(
   insideClient: readonly string[],
   insideServer: readonly string[],
   serverAddress: string,
   seconds: number,
 ): Promise<number> {
-  const server = start([
-    ...insideServer,
-    'iperf3',
-    '-s',
-    '-1',
-    '-B',
-    serverAddress,
-    '-p',
-    String(port),
-    '--forceflush',
-  ])
+  return received(await iperf3(insideClient, insideServer, serverAddress, seconds, ['-C', 'cubic']))
+}
+
+/** Fills the path for some seconds with UDP at a rate, or with one TCP stream where there is none. */
+export async function fillPath(
+  insideClient: readonly string[],
+  insideServer: readonly string[],
+  serverAddress: string,
+  seconds: number,
+  udpBps: number | undefined,
+): Promise<void> {
+  const load = udpBps === undefined ? ['-C', 'cubic'] : ['-u', '-b', String(udpBps), '-l', '1470']
+  await iperf3(insideClient, insideServer, serverAddress, seconds, load)
+}
+
+interface Report {
+  readonly end?: { readonly sum_received?: { readonly bits_per_second?: number } }
+}
+
+async function iperf3(
+  insideClient: readonly string[],
+  insideServer: readonly string[],
+  serverAddress: string,
+  seconds: number,
+  load: readonly string[],
+): Promise<Report> {
+  const place = ['-p', String(port)]
+  const server = start([...insideServer, 'iperf3', '-s', '-1', '-B', serverAddress, ...place, '--forceflush'])
   const serverDone = ended(server)
   try {
     await listening(server)
-    const client = start([
-      ...[...insideClient, 'iperf3', '-c', serverAddress, '-p', String(port)],
-      ...['-t', String(seconds), '-C', 'cubic', '-J'],
-    ])
+    const time = ['-t', String(seconds)]
+    const client = start([...insideClient, 'iperf3', '-c', serverAddress, ...place, ...time, ...load, '-J'])
     const { status, stdout, stderr } = await ended(client)
     if (status !== 0) throw failure(`iperf3 ended with ${status}: ${stderr}${stdout}`, { code: 'iperf3' })
-    return received(JSON.parse(stdout))
+    return JSON.parse(stdout)
   } finally {
     server.kill('SIGTERM')
     await serverDone
   }
 }
 
-function received(report: { end?: { sum_received?: { bits_per_second?: number } } }): number {
+function received(report: Report): number {
   const bps = report.end?.sum_received?.bits_per_second
   if (bps === undefined) throw failure('iperf3 reported no received rate', { code: 'iperf3' })
   return bps
