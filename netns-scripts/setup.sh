@@ -80,11 +80,11 @@ modules_wanted() {
 install_modules() {
   [ ! -L node_modules ] || return 0 # a link: somebody else looks after it
   if [ "$(cat node_modules/.pagewire 2>/dev/null)" = "$(modules_wanted)" ]; then return 0; fi
-  step "npm ci: installing Node modules and building cap and raw-socket" npm ci --no-fund --no-audit ||
+  step "npm ci: installing Node modules and building cap and raw-socket" npm ci --loglevel=warn --no-fund --no-audit ||
     die 3 "npm ci failed - is the network there?"
   made=1
   # npm 12 skips build scripts that it was not told to run, and succeeds all the same.
-  native_works || step "building cap and raw-socket again" npm rebuild --foreground-scripts cap raw-socket || true
+  native_works || step "building cap and raw-socket again" npm rebuild --loglevel=warn --foreground-scripts cap raw-socket || true
   native_works || {
     node -e "$native" >&2 || true
     die 3 "the native modules were not built; run by hand: npm rebuild --foreground-scripts cap raw-socket"

@@ -82,7 +82,7 @@ test('a fresh clone gets packages, modules, program and dataplane, once', (conte
   assert.deepEqual(calls(), [
     'apt-get -q -y -o DPkg::Lock::Timeout=300 update',
     'apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends pkg-first pkg-second',
-    'npm ci --no-fund --no-audit',
+    'npm ci --loglevel=warn --no-fund --no-audit',
     'tsc -p tsconfig.json',
     'compile-bpf.sh build/bpf/lab.o',
   ])
@@ -110,7 +110,7 @@ test('only what changed is done again', (context) => {
   calls()
   later('package-lock.json', '{ "changed": true }')
   setup()
-  assert.ok(calls().includes('npm ci --no-fund --no-audit'))
+  assert.ok(calls().includes('npm ci --loglevel=warn --no-fund --no-audit'))
   assert.equal(setup('bench').status, 3, 'bench wants a package that no fake brings')
   assert.match(calls().join('\n'), /install --no-install-recommends pkg-third$/)
 })
@@ -157,7 +157,7 @@ test('native modules that npm did not build are built again, or named', (context
   const { status, stderr } = setup()
   assert.equal(status, 3)
   assert.match(stderr, /Cannot find module cap\npagewire: the native modules were not built/)
-  assert.ok(calls().includes('npm rebuild --foreground-scripts cap raw-socket'))
+  assert.ok(calls().includes('npm rebuild --loglevel=warn --foreground-scripts cap raw-socket'))
 })
 
 test('an old Node is refused before anything else', (context) => {
