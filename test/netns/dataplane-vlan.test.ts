@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import { checkRequirements, missingFor } from '../../src/topology/requirements.js'
 import { builtTest, ended, needsRoot, testDataplane } from './support.js'
 
@@ -22,20 +22,27 @@ const files = [
 
 const isInside = testDataplane === 'vlan' ? 'this is the run on dataplane vlan' : false
 
-for (const file of files) {
-  test(`${file} on dataplane vlan`, { skip: isInside, timeout: 480_000 }, async (context) => {
-    const isNative = needsRoot === false && missingFor(await checkRequirements(), 'vlan', 'lab').length === 0
-    const argv = [process.execPath, '--test', '--test-reporter=tap', builtTest(file)]
-    const report = await runTests(isNative ? argv : [guest, '-t', '460', ...argv])
-    const count = (name: string): number => Number(new RegExp(`^# ${name} (\\d+)$`, 'm').exec(report)?.[1])
-    const place = isNative ? 'on this kernel' : 'in user-mode Linux'
-    context.diagnostic(
-      `dataplane vlan, ${place}: ${count('pass')} passed, ${count('fail')} failed, ${count('skipped')} skipped`,
-    )
-    assert.ok(count('pass') > 0, report)
-    assert.equal(count('fail') + count('cancelled'), 0, failures(report))
-  })
-}
+const isNative =
+  isInside === false &&
+  needsRoot === false &&
+  missingFor(await checkRequirements(), 'vlan', 'lab').length === 0
+
+// A guest kernel has one processor and a network of its own, so two of them go side by side; this kernel has one of each.
+describe('dataplane vlan', { skip: isInside, concurrency: isNative ? 1 : 2 }, () => {
+  for (const file of files) {
+    test(`${file} on dataplane vlan`, { timeout: 480_000 }, async (context) => {
+      const argv = [process.execPath, '--test', '--test-reporter=tap', builtTest(file)]
+      const report = await runTests(isNative ? argv : [guest, '-t', '460', ...argv])
+      const count = (name: string): number => Number(new RegExp(`^# ${name} (\\d+)$`, 'm').exec(report)?.[1])
+      const place = isNative ? 'on this kernel' : 'in user-mode Linux'
+      context.diagnostic(
+        `dataplane vlan, ${place}: ${count('pass')} passed, ${count('fail')} failed, ${count('skipped')} skipped`,
+      )
+      assert.ok(count('pass') > 0, report)
+      assert.equal(count('fail') + count('cancelled'), 0, failures(report))
+    })
+  }
+})
 
 const guest = join(builtTest('../../../test/uml'), 'run.sh')
 
