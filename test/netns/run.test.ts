@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import type { MarksResult } from '../../src/analysis/marks-audit.js'
 import { median } from '../../src/bench/median.js'
 import type { RunResult } from '../../src/experiment/result.js'
 import { temporaryDirectory } from '../support/temporary.js'
@@ -49,7 +50,7 @@ test('default scenario: marked keeps the goodput it has alone, unmarked does not
 
 test('a switch without QoS: the mark brings nothing', { skip: needsRoot }, async (t) => {
   const directory = temporaryDirectory(t)
-  const fifo = ['link.discipline=fifo', 'migration.max_total_time=10s']
+  const fifo = ['link.discipline=fifo', 'migration.max_total_time=7s']
   const goodputs = { marked: [] as number[], unmarked: [] as number[] }
   for (let round = 0; round < 3; round++) {
     const marked = await run(join(directory, `marked${round}`), fifo)
@@ -92,8 +93,12 @@ test('a socket that was not marked is found', { skip: needsRoot }, async (t) => 
   ])
   assert.equal(code, 5)
   assert.equal(result.fidelity.valid, false)
-  const marks = result.marks as { frames_wrong: number; examples: { flow: string; seen: { dscp: number } }[] }
+  const marks = result.marks as MarksResult
   assert.ok(marks.frames_wrong > 0)
+  assert.deepEqual(
+    marks.changes.map(({ role, direction, hop }) => ({ role, direction, hop })),
+    [{ role: 'migration final', direction: 'client-to-server', hop: 'sender' }],
+  )
   assert.ok(
     marks.examples.some((example) => example.flow.includes('migration final') && example.seen.dscp === 0),
   )
