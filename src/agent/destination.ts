@@ -76,6 +76,8 @@ interface OpenLane {
   readonly socket: Socket
   readonly inbound: Inbound
   pages: number
+  /** The source has said that no frame follows on it. */
+  saidGoodbye: boolean
 }
 
 interface Peer extends OnReadOpts {
@@ -196,7 +198,13 @@ class Destination {
 
   #open(index: number, socket: Socket, inbound: Inbound): FrameReader {
     this.#strangers.delete(socket)
-    const lane: OpenLane = { name: this.#job.lanes[index]!.name, socket, inbound, pages: 0 }
+    const lane: OpenLane = {
+      name: this.#job.lanes[index]!.name,
+      socket,
+      inbound,
+      pages: 0,
+      saidGoodbye: false,
+    }
     this.#lanes[index] = lane
     const reader = new FrameReader(
       {
@@ -248,7 +256,7 @@ class Destination {
         this.#forget(payload.toString('utf8'))
         break
       case FrameType.bye:
-        this.#goodbye()
+        this.#goodbye(lane)
         break
       default:
         throw protocolError(`frame type ${type} is not the source's to send`)
@@ -372,13 +380,15 @@ class Destination {
     this.#end({ outcome: 'aborted', reason })
   }
 
-  #goodbye(): void {
+  /** The session is over when every lane has said so: only then has everything that was sent been counted. */
+  #goodbye(lane: OpenLane): void {
     if (this.#resumedNs === undefined) throw protocolError('a goodbye before the handover')
-    this.#end({ outcome: 'completed' })
+    lane.saidGoodbye = true
+    if (this.#lanes.every((one) => one?.saidGoodbye === true)) this.#end({ outcome: 'completed' })
   }
 
   #lost(index: number, why: string): void {
-    if (this.#ended) return
+    if (this.#ended || this.#lanes[index]?.saidGoodbye === true) return
     const name = this.#job.lanes[index]!.name
     this.#end({ outcome: 'aborted', reason: `lane ${name}: ${why}` })
   }

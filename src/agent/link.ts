@@ -27,7 +27,7 @@ import { Inbound } from './inbound.js'
 import { claimLane } from './proof.js'
 import type { GuestReport } from './resumed-guest.js'
 import { deviceState, encodeSession, type LaneEndpoint, pageHash, type Session } from './session.js'
-import { congestionControl, connectMarked, type TcpInfo, tcpInfo } from './socket-options.js'
+import { congestionControl, connectMarked, resetConnection, type TcpInfo, tcpInfo } from './socket-options.js'
 import { type LaneHooks, SourceLane } from './source-lane.js'
 
 export interface LinkOptions {
@@ -228,7 +228,7 @@ export class Link {
   close(how: 'close' | 'reset' = 'close'): void {
     this.#closing = true
     for (const socket of this.#sockets.values()) {
-      if (how === 'reset') socket.resetAndDestroy()
+      if (how === 'reset') resetConnection(socket)
       else socket.destroy()
     }
   }

@@ -17,6 +17,7 @@ export const option = {
   sendBuffer: 7,
   receiveBuffer: 8,
   priority: 12,
+  linger: 13,
   sendBufferForce: 32,
   receiveBufferForce: 33,
   maxPacingRate: 47,
@@ -112,15 +113,19 @@ export function socketDrops(fd: number): number {
 }
 
 export function setInteger(fd: number, at: number, name: number, value: number, label: string): void {
-  if (libc().setsockopt(fd, at, name, integer(value), 4) === 0) return
+  setBytes(fd, at, name, integer(value), `${label} to ${value}`)
+}
+
+export function setBytes(fd: number, at: number, name: number, value: Buffer, what: string): void {
+  if (libc().setsockopt(fd, at, name, value, value.length) === 0) return
   const error = lastError()
   if (error === notPermitted) {
-    throw environmentError(`setting ${label} to ${value} is not permitted`, {
+    throw environmentError(`setting ${what} is not permitted`, {
       code: 'socket-permission',
       next: 'Run as root: a priority above 6 needs CAP_NET_ADMIN.',
     })
   }
-  throw systemFailure(`setsockopt ${label}`, String(value), error)
+  throw systemFailure('setsockopt', what, error)
 }
 
 export function getInteger(fd: number, at: number, name: number, label: string): number {

@@ -22,6 +22,7 @@ import {
   option,
   placeOf,
   setBufferBytes,
+  setBytes,
   setInteger,
   setMark,
   socketAddress,
@@ -139,6 +140,18 @@ export function congestionControl(socket: net.Socket): string {
   )
   const end = value.indexOf(0)
   return value.toString('latin1', 0, end === -1 ? value.length : end)
+}
+
+/**
+ * Closes a connection with a reset: what either side still holds is thrown away. Not node's `resetAndDestroy`: that
+ * fails on a socket which is shutting down, and leaves a handle behind on which the event loop then spins.
+ */
+export function resetConnection(socket: net.Socket): void {
+  if (socket.destroyed) return
+  const lingerForNothing = Buffer.alloc(8)
+  lingerForNothing.writeInt32LE(1, 0)
+  setBytes(descriptorOf(socket), level.socket, option.linger, lingerForNothing, 'SO_LINGER')
+  socket.destroy()
 }
 
 /** The sender's view of a connection, from TCP_INFO. */

@@ -4,7 +4,14 @@ import type net from 'node:net'
 import { assert } from '../../support/assert.js'
 import { failure, type PagewireError } from '../../support/errors.js'
 import { monotonicNs } from '../clock.js'
-import { connectMarked, listenMarked, type MarkedListener, type TcpInfo, tcpInfo } from '../socket-options.js'
+import {
+  connectMarked,
+  listenMarked,
+  type MarkedListener,
+  resetConnection,
+  type TcpInfo,
+  tcpInfo,
+} from '../socket-options.js'
 import { frameOverheadBytes, mbps, milliseconds, type OnFlowError, type TrafficFlow } from './flow.js'
 import type { FlowConfig, ReceiveStats, SendStats } from './protocol.js'
 
@@ -67,7 +74,7 @@ export class TcpBulkSender implements TrafficFlow {
     this.last = this.infos()
     this.endNs = monotonicNs()
     // A reset drops what is still in the send buffer, which would keep the link busy after the stop.
-    for (const socket of this.sockets) socket.resetAndDestroy()
+    for (const socket of this.sockets) resetConnection(socket)
   }
 
   lastArrivalNs(): number {
