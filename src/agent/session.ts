@@ -33,8 +33,7 @@ export interface LaneEndpoint {
   readonly port: number
 }
 
-/** A page and its header fit the frame reader's arena twice. */
-const largestPageBytes = 2 ** 18
+const largestPageBytes = 2 ** 21
 const largestGuestBytes = 2 ** 36
 const largestDeviceBytes = 2 ** 30
 

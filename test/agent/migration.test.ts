@@ -38,7 +38,7 @@ for (const [name, setting] of Object.entries<Setting>({
     workload: { kind: 'hot' },
   },
   'compressed pages': { strategy: 'mecom', content: { kind: 'pointer' }, workload: { kind: 'hot' } },
-  'pages of 256 KiB': { pageBytes: 2 ** 18, pages: 64 },
+  'pages of 2 MiB': { pageBytes: 2 ** 21, pages: 16 },
   'one page': { pages: 1 },
   'a device state of many frames and a rest': { deviceBytes: 3 * 2 ** 20 + 5 },
   'no device state': { deviceBytes: 0 },
