@@ -163,7 +163,7 @@ export async function relay(
     lanes: relayed,
     close: () => {
       for (const server of servers) server.close()
-      for (const socket of sockets) socket.resetAndDestroy()
+      for (const socket of sockets) socket.destroy()
     },
   }
 }
