@@ -329,7 +329,13 @@ class Destination {
     lane.socket.write(frame(FrameType.resumed, 0, 0, times))
   }
 
+  /** What the guest is resumed from cannot change under it. */
+  #beforeHandover(what: string): void {
+    if (this.#resumedNs !== undefined) throw protocolError(`${what} came after the handover`)
+  }
+
   #takeMissing(session: Session, first: number, payload: Buffer): void {
+    this.#beforeHandover('missing pages')
     if (first % 8 !== 0 || first + 8 * payload.length > 8 * Math.ceil(session.totalPages / 8)) {
       throw protocolError(`missing pages from ${first} are out of range`)
     }
@@ -340,6 +346,7 @@ class Destination {
   }
 
   #takePosition(payload: Buffer): void {
+    this.#beforeHandover('the position of the guest')
     if (payload.length !== 16) throw protocolError('a position frame has 16 bytes')
     const guestNs = payload.readDoubleBE(0)
     const accesses = Number(payload.readBigUInt64BE(8))

@@ -71,8 +71,8 @@ export class Link {
   >()
   #error: PagewireError | undefined
   #closing = false
-  /** Faults that came before somebody listened. */
-  readonly #earlyFaults: number[] = []
+  /** Faults that came before somebody listened: each page is asked for once, so that there is an end to them. */
+  readonly #earlyFaults = new Set<number>()
   #faulted: ((page: number) => void) | undefined
 
   private constructor(options: LinkOptions, session: Session, content: PageContent, memory: GuestMemory) {
@@ -169,7 +169,10 @@ export class Link {
   /** From now on `faulted` hears of each page that the guest at the destination waits for. */
   listenForFaults(faulted: ((page: number) => void) | undefined): void {
     this.#faulted = faulted
-    if (faulted !== undefined) for (const page of this.#earlyFaults.splice(0)) faulted(page)
+    if (faulted === undefined) return
+    const early = [...this.#earlyFaults]
+    this.#earlyFaults.clear()
+    for (const page of early) faulted(page)
   }
 
   /** How the guest at the destination fared while pages were missing. */
@@ -389,9 +392,7 @@ export class Link {
       case FrameType.error:
         throw peerError(payload)
       case FrameType.fault:
-        if (a >= this.#memory.totalPages) throw protocolError(`a fault at page ${a}, which does not exist`)
-        if (this.#faulted === undefined) this.#earlyFaults.push(a)
-        else this.#faulted(a)
+        this.#fault(a)
         return
       case FrameType.configOk:
       case FrameType.reported:
@@ -414,6 +415,16 @@ export class Link {
       default:
         throw protocolError(`frame type ${type} is not the destination's to send`)
     }
+  }
+
+  #fault(page: number): void {
+    if (page >= this.#memory.totalPages) throw protocolError(`a fault at page ${page}, which does not exist`)
+    if (this.#faulted !== undefined) {
+      this.#faulted(page)
+      return
+    }
+    if (this.#earlyFaults.has(page)) throw protocolError(`page ${page} was asked for twice`)
+    this.#earlyFaults.add(page)
   }
 
   #reply(type: FrameTypeCode, giveUpAtNs: number): Promise<Reply | 'gave up'> {
