@@ -15,7 +15,7 @@ import { FrameMatcher } from './frame-matcher.js'
 import { comparableBytes, Identity, identify } from './identity.js'
 import { MarksAudit, type MarksResult } from './marks-audit.js'
 import { PortRate } from './port-rate.js'
-import { type ClassResult, type ClassRow, classResult, RowTable } from './run-classes.js'
+import { type ClassResult, type ClassRow, classResult, RowTable, type Window, within } from './run-classes.js'
 import { Connections } from './run-connections.js'
 import { type ExpectedFlow, FlowIndex, type FlowMatch } from './run-flows.js'
 import {
@@ -41,7 +41,7 @@ export interface RunAnalysisInput {
   readonly movedMacs?: readonly { readonly mac: string; readonly atUnixNs: number }[]
   /** Counters of the congested port over the time of the captures: per PCP, or one `all` without priorities. */
   readonly queues: readonly QueueCounters[]
-  /** Nanoseconds since 1970 between which throughput counts, such as start and end of the migration. */
+  /** Nanoseconds since 1970 between which throughput and latencies count, such as start and end of the migration. */
   readonly windowUnixNs?: readonly [from: number, to: number]
   readonly table?: MarkingTable
 }
@@ -104,13 +104,13 @@ class RunPass {
   private readonly match: FlowMatch = { flow: absent, toServer: true }
   private readonly rows: RowTable
   private readonly marks: MarksAudit
-  private readonly connections = new Connections()
+  private readonly connections: Connections
   private readonly portRate = new PortRate()
   private readonly identity = new Identity()
   private readonly comparable: number
   private readonly matcher: FrameMatcher
   private readonly behindPort: readonly { mac: number; fromNs: number }[]
-  private readonly window: { readonly fromNs: number; readonly toNs: number }
+  private readonly window: Window
   private readonly frames = new Float64Array(capturePoints.length)
   private readonly enteredByPcp = new Float64Array(pcpValues)
   private readonly leftByPcp = new Float64Array(pcpValues)
@@ -136,13 +136,14 @@ class RunPass {
     const [from, to] = input.windowUnixNs ?? [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]
     this.window = { fromNs: from - baseNs, toNs: to - baseNs }
     this.series = new SeriesTable(this.window)
+    this.connections = new Connections(this.window)
   }
 
   take(point: number, frame: Frame): void {
     this.frames[point] = this.frames[point]! + 1
     this.flows.find(frame, this.match)
     const row = this.rows.find(this.match, frame)
-    row.add(point, frame, this.window.fromNs, this.window.toNs)
+    row.add(point, frame, this.window)
     if (frame.ipVersion === 4) this.marks.check(frame, this.match, point, this.frames[point]!)
     if (frame.tcp && this.match.flow !== absent) this.connections.take(point, frame, this.match, row)
     if (point === switchIn) this.enter(frame, row)
@@ -190,7 +191,7 @@ class RunPass {
   private leave(frame: Frame, row: ClassRow): void {
     const queue = frame.pcp === absent ? untaggedQueue : frame.pcp
     this.leftByPcp[queue] = this.leftByPcp[queue]! + 1
-    row.leave(frame, this.window.fromNs, this.window.toNs)
+    row.leave(frame, this.window)
     this.series.left(row.number, frame.timeNs, frame.wireLength)
     identify(frame, this.comparable, this.identity)
     if (!this.matcher.leave(this.identity, queue)) {
@@ -199,7 +200,7 @@ class RunPass {
     }
     const owner = this.matcher.matchedOwner
     if (owner < 0) this.countEntered(frame.pcp, this.rows.at(~owner), frame.wireLength)
-    row.queueDelay.add(frame.timeNs - this.matcher.matchedTimeNs)
+    if (within(this.window, frame.timeNs)) row.queueDelay.add(frame.timeNs - this.matcher.matchedTimeNs)
     if (owner >= 0) this.series.matched(row.number, this.matcher.matchedTimeNs, frame.timeNs)
     this.portRate.leave(this.matcher.matchedTimeNs, frame.timeNs, frame.wireLength)
   }

@@ -4,6 +4,8 @@
  * Throughput is whole frames, Ethernet header and tag included and without FCS, in bits per second, where they left
  * the congested port (or, on a path without it, where they were last seen). Loss is frames seen at the entry point of
  * the congested port and never at its exit point. Retransmits are TCP segments whose sequence space was seen before.
+ * Queueing delays are those of frames that left the congested port, round trips those of acknowledgements that were
+ * seen, within the window: what the row met while the guest was being migrated, not what came before and after.
  */
 
 import { absent, type Frame } from '../capture/frame.js'
@@ -35,6 +37,16 @@ export interface ClassResult {
   readonly rtt_ms_p99: number | null
   readonly queue_delay_ms_p50: number | null
   readonly queue_delay_ms_p99: number | null
+}
+
+/** From `fromNs` on and before `toNs`. */
+export interface Window {
+  readonly fromNs: number
+  readonly toNs: number
+}
+
+export function within({ fromNs, toNs }: Window, timeNs: number): boolean {
+  return timeNs >= fromNs && timeNs < toNs
 }
 
 interface Tally {
@@ -75,13 +87,13 @@ export class ClassRow {
     return this.flow === absent || this.payloadBytes > 0
   }
 
-  add(point: number, frame: Frame, fromNs: number, toNs: number): void {
-    count(this.points[point]!, frame, fromNs, toNs)
+  add(point: number, frame: Frame, window: Window): void {
+    count(this.points[point]!, frame, window)
     this.payloadBytes += frame.payloadLength
   }
 
-  leave(frame: Frame, fromNs: number, toNs: number): void {
-    count(this.left, frame, fromNs, toNs)
+  leave(frame: Frame, window: Window): void {
+    count(this.left, frame, window)
   }
 }
 
@@ -118,7 +130,7 @@ export class RowTable {
 export function classResult(
   row: ClassRow,
   flows: readonly ExpectedFlow[],
-  window: { readonly fromNs: number; readonly toNs: number } | undefined,
+  window: Window | undefined,
   pointNames: readonly string[],
 ): ClassResult {
   const path = row.entered > 0 || row.left.frames > 0 ? congestedPath(row) : hostPath(row, pointNames)
@@ -194,21 +206,18 @@ function nearestSender(row: ClassRow): Histogram {
   return best
 }
 
-function throughputMbps(
-  tally: Tally,
-  window: { readonly fromNs: number; readonly toNs: number } | undefined,
-): number {
+function throughputMbps(tally: Tally, window: Window | undefined): number {
   const ns = window ? window.toNs - window.fromNs : tally.lastNs - tally.firstNs
   const bytes = window ? tally.windowBytes : tally.bytes
   return ns > 0 ? (bytes * 8000) / ns : 0
 }
 
-function count(tally: Tally, frame: Frame, fromNs: number, toNs: number): void {
+function count(tally: Tally, frame: Frame, window: Window): void {
   if (tally.frames === 0) tally.firstNs = frame.timeNs
   tally.lastNs = frame.timeNs
   tally.frames++
   tally.bytes += frame.wireLength
-  if (frame.timeNs >= fromNs && frame.timeNs < toNs) tally.windowBytes += frame.wireLength
+  if (within(window, frame.timeNs)) tally.windowBytes += frame.wireLength
 }
 
 function emptyTally(): Tally {

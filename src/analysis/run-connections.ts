@@ -7,7 +7,7 @@
 import { flagAck, flagSyn } from '../capture/decode.js'
 import type { Frame } from '../capture/frame.js'
 import { RoundTrip } from './round-trip.js'
-import type { ClassRow } from './run-classes.js'
+import { type ClassRow, type Window, within } from './run-classes.js'
 import type { FlowMatch } from './run-flows.js'
 import { SequenceSet } from './sequence-set.js'
 
@@ -49,6 +49,9 @@ export class Connections {
   private lastKey = { flow: -1, address: 0, port: 0 }
   private last: Connection | undefined
 
+  /** Round trips count when they end within the window. */
+  constructor(private readonly window: Window) {}
+
   take(point: number, frame: Frame, match: FlowMatch, row: ClassRow): void {
     const connection = this.find(frame, match)
     const [own, other] = match.toServer
@@ -56,7 +59,7 @@ export class Connections {
       : [connection.toClient, connection.toServer]
     if (frame.payloadLength > 0) this.data(point, frame, match, row, own)
     if (point !== switchOut && (frame.flags & (flagAck | flagSyn)) === flagAck) {
-      answer(point, frame, other)
+      this.answer(point, frame, other)
     }
   }
 
@@ -86,6 +89,16 @@ export class Connections {
     }
   }
 
+  private answer(point: number, frame: Frame, data: Direction): void {
+    if (!data.row) return
+    const counts = within(this.window, frame.timeNs)
+    for (const [i, points] of roundTripPoints.entries()) {
+      if (points.answer !== point) continue
+      const ns = data.roundTrips[i]!.acknowledged(frame.acknowledgement, frame.timeNs)
+      if (ns >= 0 && counts) data.row.roundTrips[i]!.add(ns)
+    }
+  }
+
   private tally(flow: number, toServer: boolean, point: number): PayloadTally {
     const key = tallyKey(flow, toServer, point)
     let tally = this.tallies.get(key)
@@ -110,15 +123,6 @@ export class Connections {
     this.lastKey = { flow: match.flow, address, port }
     this.last = connection
     return connection
-  }
-}
-
-function answer(point: number, frame: Frame, data: Direction): void {
-  if (!data.row) return
-  for (const [i, points] of roundTripPoints.entries()) {
-    if (points.answer !== point) continue
-    const ns = data.roundTrips[i]!.acknowledged(frame.acknowledgement, frame.timeNs)
-    if (ns >= 0) data.row.roundTrips[i]!.add(ns)
   }
 }
 

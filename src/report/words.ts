@@ -8,7 +8,10 @@ export const metricDefinitions: readonly (readonly [name: string, meaning: strin
     'frames seen at the entry of the congested port and never at its exit, duplicates matched one to one (%)',
   ],
   ['retransmits', 'TCP segments whose sequence space was seen before'],
-  ['queueing delay', 'from the entry of the congested port to its exit, of one and the same frame (ms)'],
+  [
+    'queueing delay, round trip',
+    'from the entry of the congested port to its exit, of one and the same frame; from a segment to its acknowledgement; both of what ended while the migration ran (ms)',
+  ],
   ['total time', 'start of the migration to source released (ms)'],
   ['downtime', 'guest suspended at the source to guest running at the destination (ms)'],
   ['outage', 'the longest gap that a client of the guest saw (ms)'],

@@ -257,6 +257,25 @@ test('throughput counts whole frames inside the window', async (t) => {
   assert.ok(Math.abs(classes[0]!.throughput_mbps - (50 * frameBytes * 8) / 0.5e6) < 0.01)
 })
 
+test('queueing delay and round trip are those of the window, whatever came before and after', async (t) => {
+  const lab = new Lab()
+  for (let i = 0; i < 100; i++) {
+    const within = i >= 20 && i < 70
+    lab.forward(datagram(i), i * 10e6, within ? 2e6 : 9e6)
+    const sent = segment({ sequence: 1 + i * length, ipId: i, payload: payload(length, i) })
+    lab.forward(sent, i * 10e6 + 100, 0)
+    lab.back(acknowledgement(1 + (i + 1) * length), i * 10e6 + (within ? 1e6 : 6e6))
+  }
+  const window = [(baseSeconds + 0.2) * 1e9, (baseSeconds + 0.7) * 1e9] as const
+  const { classes } = await lab.analyse(t, { windowUnixNs: window })
+  const [udp, tcp] = classes
+  assert.equal(udp?.packets, 100, 'frames and losses are those of the whole capture')
+  assert.deepEqual([udp?.queue_delay_ms_p50, udp?.queue_delay_ms_p99], [2, 2])
+  assert.ok(Math.abs(tcp!.rtt_ms_p99! - 1) < 0.01, `round trip ${tcp!.rtt_ms_p99}`)
+  const whole = await lab.analyse(t)
+  assert.ok(whole.classes[0]!.queue_delay_ms_p99! > 8.9)
+})
+
 test('the curves over time add up to the figures of the classes', async (t) => {
   const lab = new Lab()
   for (let i = 0; i < 100; i++) lab.forward(datagram(i), i * 10e6, 3e6, i % 10 === 0 ? { lost: true } : {})
