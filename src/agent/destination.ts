@@ -6,11 +6,12 @@
 import type { OnReadOpts, Socket } from 'node:net'
 import { pageContent } from '../memory/content.js'
 import { PageSet } from '../memory/page-set.js'
+import type { LaneName } from '../migration/strategy.js'
 import { assert } from '../support/assert.js'
 import { failure, messageOf, PagewireError } from '../support/errors.js'
 import { FrameType, frame } from '../wire/frame.js'
 import { FrameReader, protocolError } from '../wire/frame-reader.js'
-import type { GuestPosition } from '../workload/guest.js'
+import { Guest, type GuestPosition } from '../workload/guest.js'
 import { monotonicNs } from './clock.js'
 import { DestinationMemory } from './destination-memory.js'
 import { Inbound } from './inbound.js'
@@ -58,6 +59,8 @@ const strangersAtMost = 16
 /** A confirmation is sent unasked after so many pages, so that an aborted copy knows what arrived. */
 const pagesPerConfirmation = 256
 
+/** The lane on which a guest that was handed over early asks for pages. */
+const faultsLane: LaneName = 'faults'
 /** More than any guest does in a day; each is carried out again when it is handed over early. */
 const accessesAtMost = 1e12
 
@@ -101,6 +104,8 @@ class Destination {
   /** Pages that come after the handover, and the guest that waits for some of them. */
   #missing: PageSet | undefined
   #position: GuestPosition | undefined
+  /** A guest that has done nothing yet, where one may be handed over early. */
+  #fresh: Guest | undefined
   #guest: ResumedGuest | undefined
   #verified = false
   #ended = false
@@ -287,6 +292,7 @@ class Destination {
       pageContent(session.content, session.pageBytes, session.seed),
     )
     this.#device = deviceState(session.seed, session.deviceBytes)
+    if (names.includes(faultsLane)) this.#fresh = new Guest(sessionGuest(session), 0)
     for (const open of this.#readers) open.setPageBytes(session.pageBytes)
     lane.socket.write(frame(FrameType.configOk))
   }
@@ -323,7 +329,7 @@ class Destination {
     }
     const times = Buffer.alloc(16)
     times.writeBigUInt64BE(BigInt(this.#deviceDoneNs), 0)
-    this.#runEarly(session)
+    this.#runEarly()
     this.#resumedNs = monotonicNs()
     times.writeBigUInt64BE(BigInt(this.#resumedNs), 8)
     lane.socket.write(frame(FrameType.resumed, 0, 0, times))
@@ -355,14 +361,15 @@ class Destination {
   }
 
   /** A handover with pages missing: the guest runs on here, and asks for pages on the lane of the faults. */
-  #runEarly(session: Session): void {
+  #runEarly(): void {
     if (this.#missing === undefined) return
-    const lane = this.#lanes.find((one) => one?.name === 'faults')
+    const lane = this.#lanes.find((one) => one?.name === faultsLane)
     if (lane === undefined || this.#position === undefined) {
       throw protocolError('pages are missing, and no lane or position of the guest was given')
     }
     this.memory.forget(this.#missing)
-    this.#guest = new ResumedGuest(sessionGuest(session), this.#position, this.#missing, (page) =>
+    assert(this.#fresh !== undefined, 'an agent with a lane for faults has a guest to run')
+    this.#guest = new ResumedGuest(this.#fresh, this.#position, this.#missing, (page) =>
       lane.socket.write(frame(FrameType.fault, page)),
     )
     this.#guest.run()

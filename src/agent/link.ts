@@ -26,7 +26,7 @@ import { monotonicNs } from './clock.js'
 import { Inbound } from './inbound.js'
 import { claimLane } from './proof.js'
 import type { GuestReport } from './resumed-guest.js'
-import { deviceState, encodeSession, type LaneEndpoint, pageHash, type Session } from './session.js'
+import { encodeSession, type LaneEndpoint, pageHash, type Session } from './session.js'
 import { congestionControl, connectMarked, resetConnection, type TcpInfo, tcpInfo } from './socket-options.js'
 import { type LaneHooks, SourceLane } from './source-lane.js'
 
@@ -47,6 +47,14 @@ export interface LinkOptions {
   readonly hooks: LaneHooks
 }
 
+/** What is to be moved. */
+export interface GuestState {
+  readonly content: PageContent
+  readonly memory: GuestMemory
+  /** Device and CPU state. */
+  readonly device: Buffer
+}
+
 const abortTimeoutNs = 1e9
 /** The audit is no part of the migration; it may meet the congestion that the migration met. */
 const auditTimeoutNs = 60e9
@@ -62,6 +70,7 @@ export class Link {
   readonly #session: Session
   readonly #content: PageContent
   readonly #memory: GuestMemory
+  readonly #device: Buffer
   readonly #encoders: Encoders
   readonly #lanes = new Map<string, SourceLane>()
   readonly #sockets = new Map<string, Socket>()
@@ -75,22 +84,19 @@ export class Link {
   readonly #earlyFaults = new Set<number>()
   #faulted: ((page: number) => void) | undefined
 
-  private constructor(options: LinkOptions, session: Session, content: PageContent, memory: GuestMemory) {
+  private constructor(options: LinkOptions, session: Session, guest: GuestState) {
+    const { content, memory, device } = guest
     this.#options = options
     this.#session = session
     this.#content = content
     this.#memory = memory
+    this.#device = device
     this.#encoders = new Encoders(content, memory.totalPages)
   }
 
   /** Opens every lane, agrees on the session. Fails when the destination cannot be reached or refuses. */
-  static async open(
-    options: LinkOptions,
-    session: Session,
-    content: PageContent,
-    memory: GuestMemory,
-  ): Promise<Link> {
-    const link = new Link(options, session, content, memory)
+  static async open(options: LinkOptions, session: Session, guest: GuestState): Promise<Link> {
+    const link = new Link(options, session, guest)
     try {
       // One after the other: the destination numbers its lanes, and a refusal names one.
       for (const [index, endpoint] of options.lanes.entries()) await link.#openLane(index, endpoint)
@@ -150,10 +156,9 @@ export class Link {
   ): Promise<HandoverResult | 'gave up'> {
     const lane = this.lane(via)
     const bytesBefore = lane.bytesWritten
-    const state = deviceState(this.#session.seed, this.#session.deviceBytes)
     const send = async (): Promise<void> => {
       if (early !== undefined) await this.#sendMissing(lane, early.missing, early.position)
-      await this.#sendState(lane, state)
+      await this.#sendState(lane, this.#device)
     }
     const [reply] = await Promise.all([this.#replyOrGiveUp(FrameType.resumed, giveUpAtNs), send()])
     if (reply === 'gave up') return 'gave up'

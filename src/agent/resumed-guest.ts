@@ -4,7 +4,7 @@
  */
 
 import type { PageSet } from '../memory/page-set.js'
-import { type Blocked, Guest, type GuestPosition, type GuestSpec } from '../workload/guest.js'
+import type { Blocked, Guest, GuestPosition } from '../workload/guest.js'
 import { monotonicNs } from './clock.js'
 
 /** Between two looks at what the guest is at, when no page arrives meanwhile. */
@@ -26,9 +26,13 @@ export class ResumedGuest {
   #lastNs = 0
   #timer: NodeJS.Timeout | undefined
 
-  /** `missing` are the pages that are not here; `fault` asks for one. */
-  constructor(spec: GuestSpec, position: GuestPosition, missing: PageSet, fault: (page: number) => void) {
-    this.#guest = Guest.suspendedAt(spec, position, 0)
+  /**
+   * `fresh` is a guest of the session that has done nothing yet: making one takes time, and belongs into the set-up.
+   * `missing` are the pages that are not here; `fault` asks for one.
+   */
+  constructor(fresh: Guest, position: GuestPosition, missing: PageSet, fault: (page: number) => void) {
+    this.#guest = fresh
+    fresh.catchUp(position)
     this.#missing = missing
     this.#fault = fault
   }

@@ -153,7 +153,8 @@ function laneNames(value: unknown): readonly string[] {
 /** The opaque device and CPU state of the guest: `bytes` seeded bytes, the same at both ends. */
 export function deviceState(seed: number, bytes: number): Buffer {
   const numbers = random(seed, 0x64657669)
-  const words = Uint32Array.from({ length: Math.ceil(bytes / 4) }, () => numbers.uint32())
+  const words = new Uint32Array(Math.ceil(bytes / 4))
+  for (let i = 0; i < words.length; i++) words[i] = numbers.uint32()
   return Buffer.from(words.buffer, 0, bytes)
 }
 

@@ -13,8 +13,9 @@ import { PagewireError } from '../support/errors.js'
 import { Guest, type GuestSpec } from '../workload/guest.js'
 import { AgentTestbed } from './agent-testbed.js'
 import { monotonicNs } from './clock.js'
+import { libc } from './libc.js'
 import { type LaneStatistics, Link, type LinkOptions } from './link.js'
-import type { LaneEndpoint, Session } from './session.js'
+import { deviceState, type LaneEndpoint, type Session } from './session.js'
 import type { LaneHooks } from './source-lane.js'
 
 export interface SourceJob {
@@ -77,6 +78,8 @@ export function startSource(job: SourceJob, strategy: Strategy, journal: Journal
 
 class Source implements RunningSource {
   readonly #job: SourceJob
+  readonly #content: PageContent
+  readonly #device: Buffer
   readonly #guest: Guest
   readonly #beganNs: number
   #testbed: AgentTestbed | undefined
@@ -87,6 +90,10 @@ class Source implements RunningSource {
 
   constructor(job: SourceJob, strategy: Strategy, journal: Journal) {
     this.#job = job
+    // What stands for a guest that has long been running is no part of its migration.
+    libc()
+    this.#content = pageContent(job.content, job.guest.pageBytes, job.guest.seed)
+    this.#device = deviceState(job.guest.seed, job.deviceBytes)
     this.#beganNs = monotonicNs()
     this.#guest = new Guest({ ...job.guest, accessesPerLook }, this.#beganNs)
     this.result = this.#run(strategy, journal)
@@ -110,13 +117,11 @@ class Source implements RunningSource {
   }
 
   async #run(strategy: Strategy, journal: Journal): Promise<SourceResult> {
-    const job = this.#job
-    const content = pageContent(job.content, job.guest.pageBytes, job.guest.seed)
     const delay = monitorEventLoopDelay({ resolution: 5 })
     const cpuBefore = process.cpuUsage()
     delay.enable()
 
-    const link = await this.#open(content)
+    const link = await this.#open()
     const setupNs = monotonicNs() - this.#beganNs
     const { record, verified, lanes } =
       link === undefined
@@ -141,9 +146,13 @@ class Source implements RunningSource {
   }
 
   /** The link, or nothing when the time of the whole migration went by, or somebody cancelled, before it was up. */
-  async #open(content: PageContent): Promise<Link | undefined> {
+  async #open(): Promise<Link | undefined> {
     const job = this.#job
-    const opening = Link.open(linkOptions(job, this.#beganNs), sessionOf(job), content, this.#guest.memory)
+    const opening = Link.open(linkOptions(job, this.#beganNs), sessionOf(job), {
+      content: this.#content,
+      memory: this.#guest.memory,
+      device: this.#device,
+    })
     const late = new Promise<undefined>((resolve) => {
       const timer = setTimeout(() => resolve(undefined), Math.min(job.maxTotalNs / 1e6, 2 ** 31 - 1))
       this.#cancelSetUp = () => resolve(undefined)

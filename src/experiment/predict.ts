@@ -76,6 +76,7 @@ function modelLink(scenario: Scenario): LinkSpec {
   return framedLink(link.rateBps, link.mtuBytes, {
     discipline: link.discipline,
     delayNs: labDelayNs + (link.impairment?.delayNs ?? 0),
+    queuePackets: link.queuePackets,
     competitors: crossTraffic.map((stream) => competitor(stream, scenario)),
   })
 }

@@ -41,23 +41,29 @@ export const recipes: readonly Recipe[] = ['zero', 'regular', 'pointer', 'random
 
 export function pageContent(spec: ContentSpec, pageBytes: number, seed: number): PageContent {
   assert(pageBytes >= 64 && pageBytes % 8 === 0, 'a page has room for its recipe')
+  let pool: Buffer | undefined
+  const sharedPool = (): Buffer => {
+    pool ??= randomPool(seed, poolBytes + pageBytes)
+    return pool
+  }
   return spec.kind === 'mix'
-    ? mixedContent(spec.shares ?? {}, pageBytes, seed)
-    : recipeContent(spec.kind, pageBytes, seed)
+    ? mixedContent(spec.shares ?? {}, pageBytes, seed, sharedPool)
+    : recipeContent(spec.kind, pageBytes, seed, sharedPool)
 }
 
-function recipeContent(recipe: Recipe, pageBytes: number, seed: number): PageContent {
+/** Every recipe that needs random bytes takes them from one pool, made when first asked for. */
+function recipeContent(recipe: Recipe, pageBytes: number, seed: number, pool: () => Buffer): PageContent {
   switch (recipe) {
     case 'zero':
       return zeroContent(pageBytes)
     case 'random':
-      return randomContent(pageBytes, seed)
+      return randomContent(pageBytes, pool())
     case 'regular':
       return composed(pageBytes, regularWriter(pageBytes, seed))
     case 'pointer':
-      return composed(pageBytes, pointerWriter(pageBytes, seed))
+      return composed(pageBytes, pointerWriter(pageBytes, seed, pool()))
     case 'sparse-update':
-      return composed(pageBytes, sparseUpdateWriter(pageBytes, seed))
+      return composed(pageBytes, sparseUpdateWriter(pageBytes, seed, pool()))
     default:
       return unreachable(recipe)
   }
@@ -85,8 +91,7 @@ const stampBytes = 8
  * page and version. The stamp makes every version of every page different from all others; the slice makes a
  * rewritten page differ from its old version in all bytes.
  */
-function randomContent(pageBytes: number, seed: number): PageContent {
-  const pool = randomPool(seed, poolBytes + pageBytes)
+function randomContent(pageBytes: number, pool: Buffer): PageContent {
   const sliceBytes = pageBytes - stampBytes
   const offsetOf = (page: number, version: number): number =>
     (Math.imul(page, 0x9e3779b1) + Math.imul(version, 0x85ebca77)) & (poolBytes - 1)
@@ -147,8 +152,7 @@ function regularWriter(pageBytes: number, seed: number): Writer {
 const pointerLowMask = 0x3ff
 
 /** Words that share their upper 22 bits, as pointers into one region do. */
-function pointerWriter(pageBytes: number, seed: number): Writer {
-  const pool = randomPool(seed, poolBytes + pageBytes)
+function pointerWriter(pageBytes: number, seed: number, pool: Buffer): Writer {
   const words = new Uint32Array(pool.buffer, pool.byteOffset, Math.floor(pool.length / 4))
   return (page, version, target, at) => {
     const base = hash(seed, page, version, 0) & ~pointerLowMask
@@ -163,8 +167,7 @@ function pointerWriter(pageBytes: number, seed: number): Writer {
 const sparseSlots = 8
 
 /** A page of which each write changes one word only: counters, heads of lists. */
-function sparseUpdateWriter(pageBytes: number, seed: number): Writer {
-  const pool = randomPool(seed, poolBytes + pageBytes)
+function sparseUpdateWriter(pageBytes: number, seed: number, pool: Buffer): Writer {
   const slotStep = Math.floor(pageBytes / sparseSlots)
   return (page, version, target, at) => {
     const from = (hash(seed, page, 0, 0) % (poolBytes / sliceStep)) * sliceStep
@@ -183,10 +186,11 @@ function mixedContent(
   shares: Readonly<Partial<Record<Recipe, number>>>,
   pageBytes: number,
   seed: number,
+  pool: () => Buffer,
 ): PageContent {
   const given = recipes.filter((recipe) => (shares[recipe] ?? 0) > 0)
   assert(given.length > 0, 'a mix has a recipe')
-  const contents = given.map((recipe) => recipeContent(recipe, pageBytes, seed))
+  const contents = given.map((recipe) => recipeContent(recipe, pageBytes, seed, pool))
   const weights = given.map((recipe) => shares[recipe] ?? 0)
   const all = weights.reduce((sum, weight) => sum + weight, 0)
   const limits = weights.map((_, i) => weights.slice(0, i + 1).reduce((sum, weight) => sum + weight, 0) / all)

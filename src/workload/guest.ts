@@ -85,16 +85,15 @@ export class Guest {
   }
 
   /**
-   * A guest that has come as far as another of the same spec, suspended: its memory holds the same versions, because
-   * every access is a function of the spec. Not for workloads that a scheme has confined.
+   * Makes this fresh guest one that has come as far as another of the same spec, suspended: its memory holds the same
+   * versions, because every access is a function of the spec. Not for workloads that a scheme has confined.
    */
-  static suspendedAt(spec: GuestSpec, { guestNs, accesses }: GuestPosition, nowNs: number): Guest {
-    const guest = new Guest(spec, nowNs)
-    guest.#running = false
-    guest.#guestNs = guestNs
-    guest.#run(accesses)
-    guest.memory.cleanDirty(new PageSet(spec.totalPages))
-    return guest
+  catchUp({ guestNs, accesses }: GuestPosition): void {
+    assert(this.#accessesDone === 0, 'only a guest that has done nothing catches up with another')
+    this.#running = false
+    this.#guestNs = guestNs
+    this.#run(accesses)
+    this.memory.cleanDirty(new PageSet(this.memory.totalPages))
   }
 
   get position(): GuestPosition {

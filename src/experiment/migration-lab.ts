@@ -1,0 +1,92 @@
+/**
+ * One lab for a series of migrations, of which only what the agents measure is wanted: no captures and no ledger, so
+ * that a migration costs its own time and the start of two processes. A run (runner.ts) proves more of one migration.
+ */
+
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { SourceResult } from '../agent/source.js'
+import { prepareCrossTraffic } from '../agent/traffic/cross-traffic.js'
+import { type Lab, labUp, sweep } from '../topology/lab.js'
+import { resolveDataplane } from '../topology/requirements.js'
+import { MigrationPair } from './migration-pair.js'
+import type { Scenario } from './scenario.js'
+
+export interface MigrationLab {
+  /** Migrates the scenario's guest under its cross-traffic. Its link is that of the lab. */
+  migrate(scenario: Scenario): Promise<SourceResult>
+}
+
+/** Cross-traffic runs alone for this long, so that the migration meets queues in their steady state. */
+const warmUpMs = 1000
+
+const trafficAgent = [
+  process.execPath,
+  fileURLToPath(new URL('../cli/main.js', import.meta.url)),
+  'agent',
+  'traffic',
+]
+
+/** Builds the lab that this scenario's link asks for, lends it out and takes it away. Needs root. */
+export async function inMigrationLab<T>(
+  scenario: Scenario,
+  use: (lab: MigrationLab) => Promise<T>,
+): Promise<T> {
+  await sweep()
+  const lab = await labUp({
+    runId: `m${process.pid.toString(36)}`,
+    link: scenario.link,
+    marking: scenario.marking,
+    dataplane: await resolveDataplane(scenario.dataplane, 'lab'),
+    congestionControl: scenario.migration.congestionControl,
+    offloads: false,
+  })
+  try {
+    return await use({ migrate: (one) => migrateIn(lab, one) })
+  } finally {
+    await lab.down()
+  }
+}
+
+async function migrateIn(lab: Lab, scenario: Scenario): Promise<SourceResult> {
+  const pair = await MigrationPair.start(scenario, {
+    insideSource: lab.inside('source'),
+    insideDestination: lab.inside('destination'),
+    destinationAddress: lab.address('destination', 'migration'),
+    logFile: (agent) => join(lab.directory, `${agent}.log`),
+  })
+  try {
+    return await underLoad(lab, scenario, async () => (await pair.migrate()).source)
+  } finally {
+    await pair.end()
+  }
+}
+
+async function underLoad<T>(lab: Lab, scenario: Scenario, work: () => Promise<T>): Promise<T> {
+  if (scenario.crossTraffic.length === 0) return work()
+  const host = (name: 'source' | 'neighbour' | 'destination') => ({
+    inside: lab.inside(name),
+    address: lab.address(name, 'tenants'),
+  })
+  let broken: Error | undefined
+  const traffic = await prepareCrossTraffic({
+    streams: scenario.crossTraffic,
+    hosts: { source: host('source'), neighbour: host('neighbour'), destination: host('destination') },
+    agent: trafficAgent,
+    congestionControl: scenario.migration.congestionControl,
+    onError: (error) => {
+      broken ??= error
+    },
+  })
+  try {
+    await traffic.start()
+    await delay(warmUpMs)
+    const result = await work()
+    await traffic.stop()
+    if (broken !== undefined) throw broken
+    return result
+  } finally {
+    await traffic.close()
+  }
+}
