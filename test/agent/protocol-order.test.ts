@@ -36,8 +36,11 @@ function open(ports: readonly number[]): Promise<Link> {
     setUpByNs: monotonicNs() + 10e9,
     hooks: {},
   }
-  const content = pageContent(session.content, pageBytes, session.seed)
-  return Link.open(options, session, content, new GuestMemory(session.totalPages, pageBytes))
+  return Link.open(options, session, {
+    content: pageContent(session.content, pageBytes, session.seed),
+    memory: new GuestMemory(session.totalPages, pageBytes),
+    device: Buffer.alloc(0),
+  })
 }
 
 test('pages cannot go missing, nor the guest move, once it runs at the destination', async () => {
