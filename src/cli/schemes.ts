@@ -2,7 +2,7 @@
 
 import { Command } from 'commander'
 import type { OptionHelp, SchemeInfo } from '../migration/strategy.js'
-import { strategies, strategyNamed } from '../strategies/index.js'
+import { predictors, strategies, strategyNamed } from '../strategies/index.js'
 import { globalOptions } from './globals.js'
 import { examples, prose } from './help.js'
 import { printJson, printText } from './output.js'
@@ -16,8 +16,11 @@ scheme is too thin to follow, it says "our reconstruction", and which rules are 
     )
     .argument('[name]', 'the scheme to tell all about')
     .action((name: string | undefined, _options: unknown, command: Command) => {
-      const chosen = name === undefined ? strategies : [strategyNamed(name)]
-      const infos = chosen.map(({ info }) => info).toSorted((a, b) => a.number - b.number)
+      const all = [...strategies.map(({ info }) => info), ...predictors]
+      const known = all.filter((info) => name === undefined || info.name === name)
+      // The error of a wrong name is the strategies' own.
+      const chosen = name === undefined || known.length > 0 ? known : [strategyNamed(name).info]
+      const infos = chosen.toSorted((a, b) => a.number - b.number)
       if (globalOptions(command).json) printJson(infos)
       else printText(infos.map(name === undefined ? line : page).join('\n'))
     })
@@ -43,7 +46,8 @@ function page(info: SchemeInfo): string {
     ['source', info.source],
     ['origin', info.ours === undefined ? origin : `${origin}. Ours: ${info.ours}`],
   ]
-  const rows = facts.map(([label, value]) => `  ${label.padEnd(8)} ${value}`)
+  const asked = info.predictor === undefined ? [] : [['use', info.predictor] as const]
+  const rows = [...facts, ...asked].map(([label, value]) => `  ${label.padEnd(8)} ${value}`)
   const options =
     info.options.length === 0 ? ['', 'No options.'] : ['', 'Options:', ...info.options.map(option)]
   return [`${info.number}. ${info.title} (${info.name})`, ...rows, ...options].join('\n')

@@ -128,6 +128,8 @@ export interface SchemeInfo {
   readonly origin: 'published' | 'reconstruction'
   /** Which of its rules are ours, and why: absent where the source gives them all. */
   readonly ours?: string
+  /** It predicts migrations and moves nothing: the command that asks it. */
+  readonly predictor?: string
   readonly options: readonly OptionHelp[]
 }
 

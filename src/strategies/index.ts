@@ -1,7 +1,8 @@
 /** Every strategy, one line each: the list that scenarios, `schemes` and the conformance tests read. */
 
-import type { StrategyFactory } from '../migration/strategy.js'
+import type { SchemeInfo, StrategyFactory } from '../migration/strategy.js'
 import { usageError } from '../support/errors.js'
+import { akoush } from './akoush.js'
 import { asyncCache } from './async-cache.js'
 import { delta } from './delta.js'
 import { farzinAlamdari } from './farzin-alamdari.js'
@@ -33,6 +34,9 @@ export const strategies: readonly StrategyFactory[] = [
   farzinAlamdari,
   ibrahim,
 ]
+
+/** Schemes that predict and move nothing: `schemes` tells of them, no scenario can name one. */
+export const predictors: readonly SchemeInfo[] = [akoush]
 
 /** Finds a strategy by name. Throws a usage error that lists the known ones. */
 export function strategyNamed(name: string): StrategyFactory {

@@ -52,6 +52,8 @@ const options = {
 
 type Options = OptionValues<typeof options>
 
+const xenNewRounds = 5
+
 const info: SchemeInfo = {
   name: 'pre-copy',
   number: 2,
@@ -73,7 +75,7 @@ export const preCopy: StrategyFactory = {
       case 'xen42':
         return { info, decide: (view) => xen42(chosen, view) }
       case 'xen-new':
-        return { info, decide: (view) => xenNew(chosen, maxRounds ?? 5, view) }
+        return { info, decide: (view) => xenNew(chosen, maxRounds ?? xenNewRounds, view) }
       case 'clark05':
         return { info, decide: (view) => clark05(chosen, view) }
       case 'threshold-only':
@@ -82,6 +84,22 @@ export const preCopy: StrategyFactory = {
         return unreachable(chosen.profile)
     }
   },
+}
+
+/** The stop rule of Xen that these options ask for; undefined where they ask for another. */
+export function xenPolicy(given: Readonly<Record<string, unknown>>):
+  | {
+      readonly profile: 'xen42' | 'xen-new'
+      readonly thresholdPages: number
+      readonly maxRounds: number
+      readonly skip: boolean
+    }
+  | undefined {
+  const chosen = readOptions(info.name, options, given)
+  const { profile, threshold_pages: thresholdPages } = chosen
+  if (profile !== 'xen42' && profile !== 'xen-new') return undefined
+  const maxRounds = profile === 'xen42' || 'max_rounds' in given ? chosen.max_rounds : xenNewRounds
+  return { profile, thresholdPages, maxRounds, skip: skips(chosen) }
 }
 
 /** Stops after a live round if it was the 29th, moved fewer than 50 pages, or 3 times the memory has gone out. */
@@ -156,7 +174,10 @@ function liveRound(options: Options, view: View): Intent {
 }
 
 function round(options: Options, view: View): { pages: View['unsent']; via: Options['via']; skip: boolean } {
+  return { pages: view.unsent, via: options.via, skip: skips(options) }
+}
+
+function skips(options: Options): boolean {
   const byProfile = options.profile === 'xen42' || options.profile === 'clark05'
-  const skip = options.skip === 'profile' ? byProfile : options.skip === 'on'
-  return { pages: view.unsent, via: options.via, skip }
+  return options.skip === 'profile' ? byProfile : options.skip === 'on'
 }
