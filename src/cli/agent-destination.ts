@@ -4,7 +4,6 @@ import { Command } from 'commander'
 import { serveDestination } from '../agent/controlled.js'
 import { startDestination } from '../agent/destination.js'
 import { destinationJob, laneEndpoints } from '../experiment/jobs.js'
-import { readScenario } from '../experiment/scenario.js'
 import { failure } from '../support/errors.js'
 import { defaultPort, portOption, readSecret, secretOption } from './agent-options.js'
 import { globalOptions } from './globals.js'
@@ -56,6 +55,8 @@ source's; each lane listens on a port of its own, from --port upwards. Marks abo
 
 async function byHand(file: string | undefined, options: Options, command: Command): Promise<void> {
   const { text, name } = scenarioInput(file)
+  // Checking scenarios takes longer to load than all else, and an agent under control is told its job.
+  const { readScenario } = await import('../experiment/scenario.js')
   const { scenario } = readScenario(text, name, options.set)
   const secret = readSecret(options.secretFile)
   const lanes = laneEndpoints(scenario, options.port)

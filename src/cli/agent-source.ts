@@ -5,7 +5,6 @@ import { serveSource } from '../agent/controlled.js'
 import { startSource } from '../agent/source.js'
 import { laneEndpoints, sourceJob } from '../experiment/jobs.js'
 import { migrationResult } from '../experiment/result.js'
-import { readScenario } from '../experiment/scenario.js'
 import { silentJournal } from '../migration/journal.js'
 import type { Strategy } from '../migration/strategy.js'
 import { strategyNamed } from '../strategies/index.js'
@@ -67,6 +66,8 @@ async function byHand(
   command: Command,
 ): Promise<void> {
   const { text, name } = scenarioInput(file)
+  // Checking scenarios takes longer to load than all else, and an agent under control is told its job.
+  const { readScenario } = await import('../experiment/scenario.js')
   const { scenario } = readScenario(text, name, options.set)
   const lanes = laneEndpoints(scenario, options.port)
   const job = sourceJob(scenario, host, lanes, readSecret(options.secretFile), false)

@@ -43,7 +43,8 @@ export class MigrationPair {
   readonly #hosts: PairHosts
   readonly #secret = newSecret().toString('hex')
   readonly #destination: AgentProcess<AgentEvent>
-  #source: AgentProcess<AgentEvent> | undefined
+  readonly #source: AgentProcess<AgentEvent>
+  #migrating = false
   lanes: readonly LaneEndpoint[] = []
 
   private constructor(scenario: Scenario, hosts: PairHosts) {
@@ -55,9 +56,16 @@ export class MigrationPair {
       args: ['agent', 'destination', '--control'],
       logFile: hosts.logFile('destination'),
     })
+    // It has nothing to do before the migration, but a program takes a while to start.
+    this.#source = new AgentProcess<AgentEvent>({
+      name: 'source',
+      inside: hosts.insideSource,
+      args: ['agent', 'source', '--control'],
+      logFile: hosts.logFile('source'),
+    })
   }
 
-  /** Starts the destination and waits until it listens; the ports are then in `lanes`. */
+  /** Starts both and waits until the destination listens; the ports are then in `lanes`. Nothing is sent yet. */
   static async start(scenario: Scenario, hosts: PairHosts): Promise<MigrationPair> {
     const pair = new MigrationPair(scenario, hosts)
     try {
@@ -76,13 +84,8 @@ export class MigrationPair {
 
   /** Runs the migration to its end. Cancel it with `cancel`; it then ends soon, with a result. */
   async migrate(options: PairOptions = {}): Promise<MigratedPair> {
-    const source = new AgentProcess<AgentEvent>({
-      name: 'source',
-      inside: this.#hosts.insideSource,
-      args: ['agent', 'source', '--control'],
-      logFile: this.#hosts.logFile('source'),
-    })
-    this.#source = source
+    this.#migrating = true
+    const source = this.#source
     const destinationDone = this.#destination.next((event) =>
       event.event === 'destination-result' ? event.result : undefined,
     )
@@ -98,11 +101,11 @@ export class MigrationPair {
   }
 
   cancel(): void {
-    this.#source?.send({ do: 'cancel' })
+    if (this.#migrating) this.#source.send({ do: 'cancel' })
   }
 
   async end(): Promise<void> {
-    await Promise.all([this.#source?.end(), this.#destination.end()])
+    await Promise.all([this.#source.end(), this.#destination.end()])
   }
 }
 

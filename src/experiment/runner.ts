@@ -34,8 +34,7 @@ import type { Scenario } from './scenario.js'
 
 export type RunPhase =
   | 'building the lab'
-  | 'starting captures'
-  | 'starting agents'
+  | 'starting captures and agents'
   | 'warming up'
   | 'migrating'
   | 'draining'
@@ -157,8 +156,7 @@ class Run {
     const { cancel } = this.#input
     const steps = [
       () => this.#build(),
-      () => this.#startCaptures(),
-      () => this.#startAgents(),
+      () => this.#startCapturesAndAgents(),
       () => this.#warmUp(),
       () => this.#migrate(),
     ]
@@ -221,11 +219,17 @@ class Run {
     })
   }
 
-  async #startCaptures(): Promise<void> {
-    const { directory, scenario, hooks, onPhase } = this.#input
-    onPhase?.('starting captures')
-    const lab = this.#lab()
-    for (const { point, namespace, taps } of lab.capturePoints) {
+  /** Agents take as long to start as captures do; none of them says a word before all captures run. */
+  async #startCapturesAndAgents(): Promise<void> {
+    this.#input.onPhase?.('starting captures and agents')
+    await together([...this.#startCaptures(), this.#startPair()])
+    // Its TCP flows connect at once, and a capture must see their handshakes.
+    await this.#startTraffic()
+  }
+
+  #startCaptures(): Promise<void>[] {
+    const { directory, scenario, hooks } = this.#input
+    return this.#lab().capturePoints.map(async ({ point, namespace, taps }) => {
       const capture = await startCapture({
         file: directory.captureFile(point),
         taps: taps.map((tap) => ({ ...tap, prefix: ['ip', 'netns', 'exec', namespace] })),
@@ -233,12 +237,11 @@ class Run {
         ...(hooks?.captureBufferKib === undefined ? {} : { bufferKib: hooks.captureBufferKib }),
       })
       this.#captures.set(point, capture)
-    }
+    })
   }
 
-  async #startAgents(): Promise<void> {
-    const { scenario, directory, onPhase } = this.#input
-    onPhase?.('starting agents')
+  async #startPair(): Promise<void> {
+    const { scenario, directory } = this.#input
     const lab = this.#lab()
     this.#pair = await MigrationPair.start(scenario, {
       insideSource: lab.inside('source'),
@@ -247,6 +250,11 @@ class Run {
       logFile: (agent) => directory.logFile(agent),
     })
     this.#measured.lanes = this.#pair.lanes
+  }
+
+  async #startTraffic(): Promise<void> {
+    const { scenario } = this.#input
+    const lab = this.#lab()
     const host = (name: 'source' | 'neighbour' | 'destination') => ({
       inside: lab.inside(name),
       address: lab.address(name, 'tenants'),
@@ -320,7 +328,11 @@ class Run {
       await sleep(drainPollMs)
       queues = await lab.counters()
     }
-    for (const [point, capture] of this.#captures) this.#measured.captures[point] = await capture.stop()
+    await together(
+      [...this.#captures].map(async ([point, capture]) => {
+        this.#measured.captures[point] = await capture.stop()
+      }),
+    )
     this.#measured.queues = await lab.counters()
   }
 
@@ -481,6 +493,12 @@ class Run {
     assert(this.#measured.lab !== undefined, 'the lab was built')
     return this.#measured.lab
   }
+}
+
+/** Waits for all of them, so that none goes on making something when another has failed; then the first failure is thrown. */
+async function together(parts: readonly Promise<void>[]): Promise<void> {
+  const outcomes = await Promise.allSettled(parts)
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
 }
 
 /** 1..12 characters that are the run's own: the lab's namespaces are called after them. */

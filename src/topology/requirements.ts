@@ -148,8 +148,7 @@ export async function checkRequirements(): Promise<readonly Check[]> {
     rootCheck(),
     ...[...tools, ...developerTools].map(toolCheck),
     objectCheck(),
-    ...(await kernelChecks()),
-    ...(await moduleChecks()),
+    ...(await Promise.all([kernelChecks(), moduleChecks()])).flat(),
   ]
 }
 
@@ -226,12 +225,22 @@ export function missingFor(
   return checks.filter((check) => !check.present && scopes.includes(check.scope))
 }
 
+/** What this program found out about its box once: a kernel does not lose features between two of many runs. */
+const resolved = new Map<string, DataplaneName>()
+
 /** The dataplane to use, `auto` resolved. Throws an environment error of one line when the box lacks something. */
 export async function resolveDataplane(
   wanted: DataplaneName | 'auto',
   purpose: 'lab' | 'run',
 ): Promise<DataplaneName> {
   requireLab()
+  const question = `${purpose} on ${wanted}`
+  const dataplane = resolved.get(question) ?? (await findDataplane(wanted, purpose))
+  resolved.set(question, dataplane)
+  return dataplane
+}
+
+async function findDataplane(wanted: DataplaneName | 'auto', purpose: 'lab' | 'run'): Promise<DataplaneName> {
   const checks = await checkRequirements()
   const dataplane = wanted === 'auto' ? chooseDataplane(checks).dataplane : wanted
   const missing = missingFor(checks, dataplane, purpose)
