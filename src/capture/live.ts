@@ -32,12 +32,14 @@ export function openLive(device: string, onFrame: (bytes: Uint8Array, length: nu
   return { close: () => close(cap) }
 }
 
+/** `full`: no room in the queues at this moment, trying again may help. `refused`: this frame, or all, cannot go. */
+export type Injected = 'sent' | 'full' | 'refused'
+
 export interface Injector {
-  /** Frames that the kernel took, and frames that it refused. */
-  readonly sent: number
-  readonly failed: number
-  /** Puts the first `length` bytes of `frame` on the wire as they are, tag and all. False when the kernel refused. */
-  send(frame: Uint8Array, length: number): boolean
+  /** Why the last frame was not sent, in the kernel's words. */
+  readonly reason: string
+  /** Puts the first `length` bytes of `frame` on the wire as they are, tag and all. */
+  send(frame: Buffer, length: number): Injected
   close(): void
 }
 
@@ -47,24 +49,19 @@ export function openInjector(device: string): Injector {
 }
 
 class CapInjector implements Injector {
-  sent = 0
-  failed = 0
+  reason = ''
 
   constructor(private readonly cap: Cap) {}
 
-  send(frame: Uint8Array, length: number): boolean {
-    const buffer = Buffer.isBuffer(frame)
-      ? frame
-      : Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength)
+  send(frame: Buffer, length: number): Injected {
     try {
-      this.cap.send(buffer, length)
-    } catch {
-      // Full queues and frames larger than the MTU: counted, and told by the caller.
-      this.failed++
-      return false
+      this.cap.send(frame, length)
+      return 'sent'
+    } catch (error) {
+      this.reason = messageOf(error)
+      // EAGAIN and ENOBUFS, in the words of the C library.
+      return /temporarily unavailable|no buffer space/i.test(this.reason) ? 'full' : 'refused'
     }
-    this.sent++
-    return true
   }
 
   close(): void {

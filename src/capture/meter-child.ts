@@ -4,26 +4,14 @@
  */
 
 import { readFileSync } from 'node:fs'
-import { messageOf, PagewireError } from '../support/errors.js'
 import { ClassCounter } from './class-counter.js'
 import { openLive } from './live.js'
+import { sayFailure, sayLine } from './live-process.js'
 import type { MeterMessage } from './meter.js'
 
 const [device = '', intervalText = ''] = process.argv.slice(2)
 
-try {
-  measure(device, Number(intervalText))
-} catch (error) {
-  const known = error instanceof PagewireError ? error : undefined
-  say({
-    error: {
-      code: known?.code ?? 'internal',
-      exit: known?.exit ?? 1,
-      message: messageOf(error),
-      ...(known?.next !== undefined && { next: known.next }),
-    },
-  })
-}
+await sayFailure(() => measure(device, Number(intervalText)))
 
 function measure(name: string, intervalMs: number): void {
   const counter = new ClassCounter()
@@ -33,14 +21,15 @@ function measure(name: string, intervalMs: number): void {
     const now = { seen: counter.frames, onInterface: framesOnInterface(name), atMs: performance.now() }
     const classes = counter.take()
     if (before) {
-      say({
+      const message: MeterMessage = {
         interval: {
           duration_ms: now.atMs - before.atMs,
           frames: now.seen - before.seen,
           frames_on_interface: now.onInterface - before.onInterface,
           classes,
         },
-      })
+      }
+      sayLine(message)
     }
     before = now
   }
@@ -48,7 +37,7 @@ function measure(name: string, intervalMs: number): void {
   const timer = setInterval(() => setImmediate(sample), intervalMs)
   setImmediate(() => {
     sample()
-    say({ ready: true })
+    sayLine({ ready: true })
   })
   process.stdin.resume().once('end', () => {
     clearInterval(timer)
@@ -70,8 +59,4 @@ function framesOnInterface(name: string): number {
       .trim()
       .split(/\s+/) ?? []
   return Number(fields[1] ?? 0) + Number(fields[9] ?? 0)
-}
-
-function say(message: MeterMessage): void {
-  process.stdout.write(`${JSON.stringify(message)}\n`)
 }

@@ -75,6 +75,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./analyze.js')).analyzeCommand,
   },
   {
+    path: 'replay',
+    summary: 'put a capture on the wire again, re-marked if you like',
+    group: 'Look at captures',
+    load: async () => (await import('./replay.js')).replayCommand,
+  },
+  {
     path: 'doctor',
     summary: 'what this box can do, and how to get the rest',
     group: 'By hand',
