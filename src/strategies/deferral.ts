@@ -70,16 +70,22 @@ export function* deferringRounds(
       ? { do: 'copy', lanes: [{ pages, via: options.via }], skipAccessed: true }
       : copySkipping(pages, options.via)
     classifier.observe?.(view)
-    const { sentPages, skippedPages } = view.lastCopy
-    stop =
-      view.round + 1 >= options.max_rounds ||
-      sentPages + skippedPages + leftOutPages < options.threshold_pages ||
-      view.sentPages > options.max_volume * view.totalPages
+    stop = stopsAfterRound(options, view, leftOutPages)
     if (stop) break
     view = yield { do: 'syncDirty' }
     if (classifier.accesses !== undefined) view = yield { do: 'readAccesses', ...classifier.accesses }
   }
   yield* stopAndCopy(options.final_via)
+}
+
+/** Xen 4.2.3's stop rule, asked after the copy of a live round. Pages left out count as skipped. */
+export function stopsAfterRound(options: FamilyOptions, view: View, leftOutPages = 0): boolean {
+  const { sentPages, skippedPages } = view.lastCopy
+  return (
+    view.round + 1 >= options.max_rounds ||
+    sentPages + skippedPages + leftOutPages < options.threshold_pages ||
+    view.sentPages > options.max_volume * view.totalPages
+  )
 }
 
 /** Pages held back, at most so many: of those that do not fit, the coldest go out after all. */

@@ -3,6 +3,7 @@
 import type { SchemeInfo, StrategyFactory } from '../migration/strategy.js'
 import { usageError } from '../support/errors.js'
 import { akoush } from './akoush.js'
+import { amani } from './amani.js'
 import { asyncCache } from './async-cache.js'
 import { delta } from './delta.js'
 import { farzinAlamdari } from './farzin-alamdari.js'
@@ -33,6 +34,7 @@ export const strategies: readonly StrategyFactory[] = [
   zaw,
   farzinAlamdari,
   ibrahim,
+  amani,
 ]
 
 /** Schemes that predict and move nothing: `schemes` tells of them, no scenario can name one. */

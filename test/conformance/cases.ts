@@ -39,6 +39,11 @@ const variants: Readonly<Record<string, readonly Readonly<Record<string, unknown
   zaw: [{ list: 0.5, observe_for: '1ms' }, { list: 0 }],
   'farzin-alamdari': [{ distance: 'exact' }, { horizon: 10, patience: 1 }],
   ibrahim: [{ floor: '20us' }, { rules: 'floor-only', floor: '100us', max_rounds: 60 }],
+  amani: [
+    { sender_rate: '80gbit', neighbours: 3 },
+    { lever_guest: false, lever_sender: false },
+    { trigger: 0.01, cap_min: 1, processors: 2 },
+  ],
   qemu: [
     { ...fastQemu },
     { ...fastQemu, brake: 'auto-converge', max_rounds: 400 },
