@@ -19,6 +19,7 @@ import { judgeLane } from './proof.js'
 import { ResumedGuest } from './resumed-guest.js'
 import { decodeSession, deviceState, type LaneEndpoint, type Session, sessionGuest } from './session.js'
 import { listenMarked, type MarkedListener } from './socket-options.js'
+import { warmUp } from './warm-up.js'
 
 export interface DestinationJob {
   /** IPv4 address to listen on. */
@@ -125,6 +126,7 @@ class Destination {
   }
 
   async listen(): Promise<void> {
+    warmUp()
     try {
       for (const [index, lane] of this.#job.lanes.entries())
         this.#listeners.push(await this.#listen(index, lane))

@@ -81,7 +81,8 @@ export function judgeLane(
   }
 }
 
-function prove(
+/** Shows knowledge of the secret for one lane and two nonces. */
+export function prove(
   secret: Buffer,
   who: 'source' | 'destination',
   lane: number,

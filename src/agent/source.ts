@@ -13,10 +13,10 @@ import { PagewireError } from '../support/errors.js'
 import { Guest, type GuestSpec } from '../workload/guest.js'
 import { AgentTestbed } from './agent-testbed.js'
 import { monotonicNs } from './clock.js'
-import { libc } from './libc.js'
 import { type LaneStatistics, Link, type LinkOptions } from './link.js'
 import { deviceState, type LaneEndpoint, type Session } from './session.js'
 import type { LaneHooks } from './source-lane.js'
+import { warmUp } from './warm-up.js'
 
 export interface SourceJob {
   /** Where the destination listens. */
@@ -91,7 +91,7 @@ class Source implements RunningSource {
   constructor(job: SourceJob, strategy: Strategy, journal: Journal) {
     this.#job = job
     // What stands for a guest that has long been running is no part of its migration.
-    libc()
+    warmUp()
     this.#content = pageContent(job.content, job.guest.pageBytes, job.guest.seed)
     this.#device = deviceState(job.guest.seed, job.deviceBytes)
     this.#beganNs = monotonicNs()

@@ -5,6 +5,7 @@
 
 import { cpus, release } from 'node:os'
 import { columns } from '../cli/columns.js'
+import { interrupts } from '../cli/interrupts.js'
 import { inMigrationLab } from '../experiment/migration-lab.js'
 import {
   compared,
@@ -20,7 +21,7 @@ import { exitCode, messageOf, PagewireError } from '../support/errors.js'
 import { requireLab } from '../topology/requirements.js'
 import { median } from './median.js'
 
-const setting = { memory: '16MiB', linkRate: '100mbit' } as const
+const setting = { memory: '32MiB', linkRate: '100mbit' } as const
 
 interface Summary {
   readonly metric: Metric
@@ -71,7 +72,8 @@ async function measured(words: readonly string[]): Promise<readonly FidelityRow[
     ...(schemes.length > 0 ? { schemes } : {}),
   })
   const rows: FidelityRow[] = []
-  await inMigrationLab(cases[0]!.scenario, async (lab) => {
+  const signals = interrupts()
+  await inMigrationLab(cases[0]!.scenario, signals.first, async (lab) => {
     for (const one of cases) {
       process.stderr.write(`${rows.length + 1} of ${cases.length}: ${one.workload} ${one.scheme} ...\n`)
       rows.push(await compared(one, await lab.migrate(one.scenario)))

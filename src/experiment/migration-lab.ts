@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { SourceResult } from '../agent/source.js'
 import { prepareCrossTraffic } from '../agent/traffic/cross-traffic.js'
+import { exitCode, PagewireError } from '../support/errors.js'
 import { type Lab, labUp, sweep } from '../topology/lab.js'
 import { resolveDataplane } from '../topology/requirements.js'
 import { MigrationPair } from './migration-pair.js'
@@ -28,9 +29,13 @@ const trafficAgent = [
   'traffic',
 ]
 
-/** Builds the lab that this scenario's link asks for, lends it out and takes it away. Needs root. */
+/**
+ * Builds the lab that this scenario's link asks for, lends it out and takes it away. Needs root. Once `cancel` is
+ * aborted the migration in progress ends soon, and it and every later one rejects.
+ */
 export async function inMigrationLab<T>(
   scenario: Scenario,
+  cancel: AbortSignal,
   use: (lab: MigrationLab) => Promise<T>,
 ): Promise<T> {
   await sweep()
@@ -43,24 +48,34 @@ export async function inMigrationLab<T>(
     offloads: false,
   })
   try {
-    return await use({ migrate: (one) => migrateIn(lab, one) })
+    return await use({ migrate: (one) => migrateIn(lab, one, cancel) })
   } finally {
     await lab.down()
   }
 }
 
-async function migrateIn(lab: Lab, scenario: Scenario): Promise<SourceResult> {
+async function migrateIn(lab: Lab, scenario: Scenario, cancel: AbortSignal): Promise<SourceResult> {
+  if (cancel.aborted) throw cancelledError()
   const pair = await MigrationPair.start(scenario, {
     insideSource: lab.inside('source'),
     insideDestination: lab.inside('destination'),
     destinationAddress: lab.address('destination', 'migration'),
     logFile: (agent) => join(lab.directory, `${agent}.log`),
   })
+  const cancelled = (): void => pair.cancel()
+  cancel.addEventListener('abort', cancelled, { once: true })
   try {
-    return await underLoad(lab, scenario, async () => (await pair.migrate()).source)
+    const result = await underLoad(lab, scenario, async () => (await pair.migrate()).source)
+    if (cancel.aborted) throw cancelledError()
+    return result
   } finally {
+    cancel.removeEventListener('abort', cancelled)
     await pair.end()
   }
+}
+
+function cancelledError(): PagewireError {
+  return new PagewireError(exitCode.sigint, 'stopped by the user', { code: 'cancelled' })
 }
 
 async function underLoad<T>(lab: Lab, scenario: Scenario, work: () => Promise<T>): Promise<T> {

@@ -38,10 +38,31 @@ export interface Claim {
   readonly because: string
 }
 
+/** One migration on real frames, and the model's of the same scenario. */
+export interface EmulatedStord {
+  readonly scheme: string
+  readonly k: number
+  readonly dirty_ratio: number
+  readonly total_time_ms: number
+  readonly pages_sent: number
+  readonly model_total_time_ms: number
+  readonly model_pages_sent: number
+  /** Of the total time, relative to the emulator's. */
+  readonly model_error: number
+  readonly verified: boolean
+}
+
 export interface StordReproduction {
   readonly schema: typeof reproductionSchema
   readonly paper: string
   readonly rows: readonly StordRow[]
+  /** Present when the emulator ran. */
+  readonly emulator?: {
+    readonly memory: string
+    readonly link_rate: string
+    readonly threshold_pages: number
+    readonly runs: readonly EmulatedStord[]
+  }
   readonly downtime: readonly DowntimePoint[]
   readonly claims: readonly Claim[]
 }

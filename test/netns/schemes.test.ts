@@ -11,7 +11,7 @@ test('all schemes complete on real frames, every page verified', { skip: needsRo
   const cases = fidelityCases({ memory: '8MiB', linkRate: '200mbit', workloads: ['hot'] })
   assert.equal(cases.length, strategies.length)
   const rows: FidelityRow[] = []
-  await inMigrationLab(cases[0]!.scenario, async (lab) => {
+  await inMigrationLab(cases[0]!.scenario, t.signal, async (lab) => {
     for (const one of cases) rows.push(await compared(one, await lab.migrate(one.scenario)))
   })
   t.diagnostic('scheme              outcome    verified  pages  total ms  downtime ms')
