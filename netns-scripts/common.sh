@@ -12,16 +12,29 @@ die() {
   exit "$status"
 }
 
-# run COMMAND... and batch TOOL...: the only ways in which these scripts change something. A failure is never passed
+# run COMMAND... and tell TOOL...: the only ways in which these scripts change something. A failure is never passed
 # over, and shows the command.
 run() {
   "$@" || die 1 "command failed with status $?: $*"
 }
 
-# batch TOOL...: the tool's commands on standard input, one a line, carried out by one process.
-batch() {
-  commands=$(cat)
-  words=$(printf '%s\n' "$commands" | "$@" -batch - 2>&1) && return
+# say COMMAND...: one more line for the tool that `tell` runs. Gathered in a variable and not in a pipe, because each
+# process that a pipe starts costs a tenth of a second in a guest kernel.
+said=
+say() {
+  said="$said$*
+"
+}
+
+# tell TOOL...: what was said, carried out by one process in batch mode.
+tell() {
+  commands=$said
+  said=
+  [ -n "$commands" ] || return 0
+  words=$("$@" -batch - 2>&1 <<END
+$commands
+END
+  ) && return
   line=$(printf '%s\n' "$words" | sed -n 's/^Command failed -:\([0-9]*\).*/\1/p')
   printf '%s\n' "$words" >&2
   die 1 "command failed: $* $(printf '%s\n' "$commands" | sed -n "${line:-1}p")"

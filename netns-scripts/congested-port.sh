@@ -1,5 +1,5 @@
 # The switch's port towards the destination: HTB at the link rate, then a queue per PCP or one for all. Sourced by
-# up.sh; prints commands for tc in batch mode.
+# up.sh; says commands for tc.
 #
 # stab overhead 4: the 802.1Q tag travels beside the frame, so the kernel does not count it. With it, the rate and all
 # counters mean whole frames, tag and Ethernet header included, checksum (FCS) not.
@@ -15,8 +15,8 @@ congested_port() {
   [ "$burst" -ge $((2 * frame)) ] || burst=$((2 * frame))
   tag='stab overhead 4'
   case " $hostile " in *' strip '*) tag= ;; esac
-  echo "qdisc add dev destination root handle 1: $tag htb default $(dataplane_default)"
-  echo "class add dev destination parent 1: classid 1:1 htb" \
+  say "qdisc add dev destination root handle 1: $tag htb default $default_leaf"
+  say "class add dev destination parent 1: classid 1:1 htb" \
     "rate ${rate}bit ceil ${rate}bit burst $burst cburst $burst quantum $frame"
   case $discipline in
     strict | ets) dataplane_queues ;;
@@ -28,7 +28,7 @@ congested_port() {
 }
 
 leaf() { # MINOR PLACE QUANTUM
-  echo "class add dev destination parent 1:1 classid 1:$1 htb" \
+  say "class add dev destination parent 1:1 classid 1:$1 htb" \
     "rate 8bit burst 1 ceil $((rate * 4))bit cburst $((burst * 4)) prio $2 quantum $3"
 }
 
@@ -37,19 +37,19 @@ queue() { # PARENT PCP
   for word in $hostile; do
     case $word in
       police="$2":*)
-        echo "qdisc add dev destination parent $1 handle 1$2: tbf" \
+        say "qdisc add dev destination parent $1 handle 1$2: tbf" \
           "rate ${word#*:}bit burst $((2 * frame)) limit $((queue * frame))"
         return
         ;;
     esac
   done
-  echo "qdisc add dev destination parent $1 handle 1$2: pfifo limit $queue"
+  say "qdisc add dev destination parent $1 handle 1$2: pfifo limit $queue"
 }
 
-# weight_of PCP, from weights='PCP:WEIGHT ...'; 1 when it is not named.
+# weight_of PCP: sets $weight from weights='PCP:WEIGHT ...'; 1 when it is not named.
 weight_of() {
+  weight=1
   for pair in $weights; do
-    [ "${pair%%:*}" != "$1" ] || { echo "${pair#*:}"; return; }
+    [ "${pair%%:*}" != "$1" ] || weight=${pair#*:}
   done
-  echo 1
 }

@@ -1,6 +1,6 @@
 # Dataplane tc-bpf: an eBPF object on clsact tags and untags at the hosts, and names the class at the congested port.
 # Works on any kernel with cls_bpf; needs neither VLAN devices nor bridge vlan_filtering. Sourced by up.sh.
-# What prints commands here prints them for ip, bridge or tc in batch mode.
+# What these functions say is for ip, bridge or tc in batch mode.
 
 dataplane_check() {
   [ -f "$object" ] || die 3 "$object is missing; compile it with: netns-scripts/compile-bpf.sh $object"
@@ -8,14 +8,15 @@ dataplane_check() {
     "use dataplane vlan on a kernel that has 8021q and netem"
 }
 
-# dataplane_device VLAN: the host's device that holds the address of a VLAN.
-dataplane_device() {
-  echo uplink
-}
+# All devices of a host, the options of the bridge (a plain one carries tagged frames as they are), and the leaf of
+# HTB that takes a frame no filter claims.
+cards=uplink
+bridge_options=
+default_leaf=10
 
-# All devices of a host.
-dataplane_cards() {
-  echo uplink
+# dataplane_device VLAN: sets $device, the host's device that holds the address of a VLAN.
+dataplane_device() {
+  device=uplink
 }
 
 dataplane_devices() {
@@ -25,24 +26,19 @@ dataplane_devices() {
 dataplane_marks() {
   ingress=host_ingress
   case " $hostile " in *' strip '*) ingress=host_ingress_any ;; esac
-  echo "qdisc add dev uplink clsact"
+  say "qdisc add dev uplink clsact"
   program uplink egress 1 host_egress
   program uplink ingress 1 "$ingress"
 }
 
 program() { # DEVICE DIRECTION PRIO SECTION
-  echo "filter add dev $1 $2 protocol all prio $3 bpf direct-action object-file $object section $4"
-}
-
-# Options of the bridge: a plain one carries tagged frames as they are.
-dataplane_bridge() {
-  :
+  say "filter add dev $1 $2 protocol all prio $3 bpf direct-action object-file $object section $4"
 }
 
 dataplane_ports() {
   for host in $hosts; do
     number_of "$host"
-    echo "fdb replace $mac dev $host master static"
+    say "fdb replace $mac dev $host master static"
   done
 }
 
@@ -52,18 +48,16 @@ dataplane_queues() {
   for pcp in $order; do
     case $discipline in
       strict) leaf "1$pcp" "$place" "$frame" ;;
-      ets) leaf "1$pcp" 0 "$(($(weight_of "$pcp") * frame))" ;;
+      ets)
+        weight_of "$pcp"
+        leaf "1$pcp" 0 "$((weight * frame))"
+        ;;
     esac
     queue "1:1$pcp" "$pcp"
     place=$((place + 1))
   done
   # Without direct-action the program's return value is the class itself.
-  echo "filter add dev destination parent 1: protocol all prio 1 bpf object-file $object section by_pcp"
-}
-
-# Leaf of HTB that takes a frame no filter claims.
-dataplane_default() {
-  echo 10
+  say "filter add dev destination parent 1: protocol all prio 1 bpf object-file $object section by_pcp"
 }
 
 # What a hostile switch does to frames as they leave it.

@@ -1,20 +1,21 @@
 # Dataplane vlan: what a usual lab box does by itself. VLAN devices tag by their qos maps, a bridge that filters VLANs
 # keeps the two networks apart, prio (or ets, or drr) queues by the tag. Sourced by up.sh.
-# What prints commands here prints them for ip, bridge or tc in batch mode.
+# What these functions say is for ip, bridge or tc in batch mode.
 
 dataplane_check() {
   : # needs no file, and what the kernel lacks shows at the first command
 }
 
-# dataplane_device VLAN: the host's device that holds the address of a VLAN.
-dataplane_device() {
-  echo "uplink.$1"
-}
+# All devices of a host, the options of the bridge, and the leaf of HTB that takes a frame no filter claims: with one
+# queue for all the queue, else the bands.
+cards=uplink
+for vlan in $vlans; do cards="$cards uplink.$vlan"; done
+bridge_options='vlan_filtering 1 vlan_default_pvid 0'
+[ "$discipline" = fifo ] && default_leaf=10 || default_leaf=2
 
-# All devices of a host.
-dataplane_cards() {
-  echo uplink
-  for vlan in $vlans; do echo "uplink.$vlan"; done
+# dataplane_device VLAN: sets $device, the host's device that holds the address of a VLAN.
+dataplane_device() {
+  device=uplink.$1
 }
 
 # The egress map is the marking table itself: a frame's priority is its DSCP (see dataplane_marks), what the map does
@@ -27,7 +28,7 @@ dataplane_devices() {
     dscp=$((dscp + 1))
   done
   for vlan in $vlans; do
-    echo "link add link uplink name uplink.$vlan type vlan id $vlan" \
+    say "link add link uplink name uplink.$vlan type vlan id $vlan" \
       "egress-qos-map$map ingress-qos-map 0:0 1:1 2:2 3:3 4:4 5:5 6:6 7:7"
   done
 }
@@ -36,64 +37,64 @@ dataplane_devices() {
 # priority, whatever the socket said.
 dataplane_marks() {
   for vlan in $vlans; do
-    echo "qdisc add dev uplink.$vlan clsact"
-    echo "filter add dev uplink.$vlan egress protocol all prio 1 matchall action skbedit priority 0 inheritdsfield"
+    say "qdisc add dev uplink.$vlan clsact"
+    say "filter add dev uplink.$vlan egress protocol all prio 1 matchall action skbedit priority 0 inheritdsfield"
   done
   case " $hostile " in *' strip '*) ;; *) return 0 ;; esac
   # Frames whose tag the switch took off belong to the VLAN of their address.
-  echo "qdisc add dev uplink clsact"
+  say "qdisc add dev uplink clsact"
   for vlan in $vlans; do
-    echo "filter add dev uplink ingress protocol ip prio $vlan flower dst_ip 10.77.$vlan.0/24 action vlan push id $vlan"
+    say "filter add dev uplink ingress protocol ip prio $vlan flower dst_ip 10.77.$vlan.0/24 action vlan push id $vlan"
   done
-}
-
-# Options of the bridge.
-dataplane_bridge() {
-  echo "vlan_filtering 1 vlan_default_pvid 0"
 }
 
 dataplane_ports() {
   for host in $hosts; do
     number_of "$host"
     for vlan in $vlans; do
-      echo "vlan add dev $host vid $vlan"
-      echo "fdb replace $mac dev $host master static vlan $vlan"
+      say "vlan add dev $host vid $vlan"
+      say "fdb replace $mac dev $host master static vlan $vlan"
     done
   done
 }
 
 # One leaf of HTB holds a qdisc of eight bands; band N is the Nth in order of service, 2:N its class.
 dataplane_queues() {
-  default_band=$(band_of 0)
-  priomap=$(for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do echo $((default_band - 1)); done)
+  band_of 0
+  default_band=$band
+  priomap=
+  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do priomap="$priomap $((band - 1))"; done
   leaf 2 0 "$frame"
   case $discipline in
-    strict) echo "qdisc add dev destination parent 1:2 handle 2: prio bands 8 priomap" $priomap ;;
+    strict) say "qdisc add dev destination parent 1:2 handle 2: prio bands 8 priomap$priomap" ;;
     ets) shared_bands ;;
   esac
   for pcp in $order; do
-    band=$(band_of "$pcp")
+    band_of "$pcp"
     queue "2:$band" "$pcp"
-    echo "filter add dev destination parent 2: protocol 802.1Q prio 1 flower vlan_prio $pcp classid 2:$band"
+    say "filter add dev destination parent 2: protocol 802.1Q prio 1 flower vlan_prio $pcp classid 2:$band"
   done
 }
 
 # The kernel's ets where it has it, drr otherwise: both serve the bands in turn, each its quantum of bytes.
 shared_bands() {
   quanta=
-  for pcp in $order; do quanta="$quanta $(($(weight_of "$pcp") * frame))"; done
+  for pcp in $order; do
+    weight_of "$pcp"
+    quanta="$quanta $((weight * frame))"
+  done
   if has_ets; then
-    echo "qdisc add dev destination parent 1:2 handle 2: ets bands 8 quanta$quanta priomap" $priomap
+    say "qdisc add dev destination parent 1:2 handle 2: ets bands 8 quanta$quanta priomap$priomap"
     return
   fi
-  echo "qdisc add dev destination parent 1:2 handle 2: drr"
+  say "qdisc add dev destination parent 1:2 handle 2: drr"
   band=1
   for quantum in $quanta; do
-    echo "class add dev destination parent 2: classid 2:$band drr quantum $quantum"
+    say "class add dev destination parent 2: classid 2:$band drr quantum $quantum"
     band=$((band + 1))
   done
   # drr drops what no filter claims; an untagged frame is best effort.
-  echo "filter add dev destination parent 2: protocol all prio 2 matchall classid 2:$default_band"
+  say "filter add dev destination parent 2: protocol all prio 2 matchall classid 2:$default_band"
 }
 
 has_ets() {
@@ -101,35 +102,29 @@ has_ets() {
   run tc -n "$switch" qdisc delete dev lo root
 }
 
-# band_of PCP: its place in the order of service, from 1.
+# band_of PCP: sets $band, its place in the order of service from 1.
 band_of() {
-  place=1
+  band=1
   for other in $order; do
     [ "$other" != "$1" ] || break
-    place=$((place + 1))
+    band=$((band + 1))
   done
-  echo "$place"
-}
-
-# Leaf of HTB that takes a frame no filter claims: with one queue for all the queue, else the bands.
-dataplane_default() {
-  [ "$discipline" = fifo ] && echo 10 || echo 2
 }
 
 # What a hostile switch does to frames as they leave it.
 dataplane_hostile() { # HOST WORD
   case $2 in
     bleach)
-      echo "filter add dev $1 egress protocol 802.1Q prio 1 flower vlan_ethtype ipv4" \
+      say "filter add dev $1 egress protocol 802.1Q prio 1 flower vlan_ethtype ipv4" \
         "action pedit ex munge ip dsfield set 0 retain 0xfc pipe action csum ip continue"
       ;;
     remark=[0-7])
       for vlan in $vlans; do
-        echo "filter add dev $1 egress protocol 802.1Q prio $vlan flower vlan_id $vlan" \
+        say "filter add dev $1 egress protocol 802.1Q prio $vlan flower vlan_id $vlan" \
           "action vlan modify id $vlan priority ${2#remark=} continue"
       done
       ;;
-    strip) echo "filter add dev $1 egress protocol 802.1Q prio 300 matchall action vlan pop" ;;
+    strip) say "filter add dev $1 egress protocol 802.1Q prio 300 matchall action vlan pop" ;;
     *) die 2 "unknown hostility '$2'" ;;
   esac
 }

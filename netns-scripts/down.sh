@@ -18,8 +18,15 @@ trap '' INT HUP
 
 # Processes in the lab's namespaces: a namespace lives as long as one of them does.
 inhabitants() {
+  set -- # one search for all of them: "-samefile A -o -samefile B"
   for name in $hosts switch; do
-    [ ! -e "/run/netns/pw-$lab-$name" ] || ip netns pids "pw-$lab-$name"
+    [ ! -e "/run/netns/pw-$lab-$name" ] || set -- "$@" ${1:+-o} -samefile "/run/netns/pw-$lab-$name"
+  done
+  [ $# -gt 0 ] || return 0
+  # What ends while the search looks is none of its business.
+  for found in $(find -L /proc/[0-9]*/ns/net -maxdepth 0 \( "$@" \) 2>/dev/null || true); do
+    found=${found#/proc/}
+    echo "${found%%/*}"
   done
 }
 
@@ -37,7 +44,13 @@ done
 [ -z "$pids" ] || [ -z "$(inhabitants)" ] || die 1 "processes in lab '$lab' do not end:" $(inhabitants)
 
 for name in $hosts switch; do
-  [ -e "/run/netns/pw-$lab-$name" ] || continue
-  # Someone else's down may have been faster.
-  ip netns delete "pw-$lab-$name" || [ ! -e "/run/netns/pw-$lab-$name" ] || die 1 "cannot delete pw-$lab-$name"
+  [ ! -e "/run/netns/pw-$lab-$name" ] || say "netns delete pw-$lab-$name"
+done
+# -force goes on after a failure: someone else's down may have been faster.
+[ -z "$said" ] || words=$(ip -force -batch - 2>&1 <<END
+$said
+END
+) || true
+for name in $hosts switch; do
+  [ ! -e "/run/netns/pw-$lab-$name" ] || die 1 "cannot delete pw-$lab-$name: $words"
 done

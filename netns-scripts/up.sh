@@ -71,24 +71,24 @@ trap 'undo; exit 130' INT TERM
 trap undo EXIT
 
 cables() {
-  for name in $hosts switch; do echo "netns add pw-$lab-$name"; done
+  for name in $hosts switch; do say "netns add pw-$lab-$name"; done
   for host in $hosts; do
     number_of "$host"
-    echo "link add name uplink netns pw-$lab-$host address $mac mtu $mtu type veth peer name $host netns $switch mtu $mtu"
+    say "link add name uplink netns pw-$lab-$host address $mac mtu $mtu type veth peer name $host netns $switch mtu $mtu"
   done
 }
 
 # settle NAMESPACE 'DEVICES' SYSCTL=VALUE...: no router solicitations or neighbour discovery, for the lab carries what
-# was asked for and nothing else; offloads as asked.
+# was asked for and nothing else; offloads as asked. Sysctls by their path below /proc/sys.
 settle() {
   namespace=$1
   devices=$2
   shift 2
-  [ ! -d /proc/sys/net/ipv6 ] || set -- "$@" net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
+  [ ! -d /proc/sys/net/ipv6 ] || set -- "$@" net/ipv6/conf/all/disable_ipv6=1 net/ipv6/conf/default/disable_ipv6=1
   run ip netns exec "$namespace" sh -euc '
     state=$1 devices=$2
     shift 2
-    sysctl -qw "$@"
+    for setting in "$@"; do echo "${setting#*=}" >"/proc/sys/${setting%%=*}"; done
     for device in $devices; do ethtool -K "$device" tso "$state" gso "$state" gro "$state" >/dev/null; done
   ' settle "$offloads" "$devices" "$@"
 }
@@ -105,43 +105,50 @@ need_bridge_netfilter() {
 
 add_switch() {
   settle "$switch" "$hosts" \
-    net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-filter-vlan-tagged=1 \
-    net.bridge.bridge-nf-call-ip6tables=0 net.bridge.bridge-nf-call-arptables=0
-  switch_links | batch ip -n "$switch"
-  dataplane_ports | batch bridge -n "$switch"
-  congested_port | batch tc -n "$switch"
-  hostilities | batch tc -n "$switch"
+    net/bridge/bridge-nf-call-iptables=1 net/bridge/bridge-nf-filter-vlan-tagged=1 \
+    net/bridge/bridge-nf-call-ip6tables=0 net/bridge/bridge-nf-call-arptables=0
+  switch_links
+  tell ip -n "$switch"
+  dataplane_ports
+  tell bridge -n "$switch"
+  congested_port
+  hostilities
+  tell tc -n "$switch"
 }
 
 switch_links() {
-  echo "link set lo up"
-  echo "link add bridge type bridge stp_state 0 forward_delay 0 mcast_snooping 0 $(dataplane_bridge)"
-  for host in $hosts; do echo "link set $host master bridge up"; done
-  echo "link set bridge mtu $mtu up"
+  say "link set lo up"
+  say "link add bridge type bridge stp_state 0 forward_delay 0 mcast_snooping 0 $bridge_options"
+  for host in $hosts; do say "link set $host master bridge up"; done
+  say "link set bridge mtu $mtu up"
 }
 
 add_host() { # HOST
   namespace=pw-$lab-$1
-  dataplane_devices | batch ip -n "$namespace"
-  settle "$namespace" "$(dataplane_cards)" net.ipv4.tcp_no_metrics_save=1
-  addresses "$1" | batch ip -n "$namespace"
-  { dataplane_marks; impairment; } | batch tc -n "$namespace"
+  dataplane_devices
+  tell ip -n "$namespace"
+  settle "$namespace" "$cards" net/ipv4/tcp_no_metrics_save=1
+  addresses "$1"
+  tell ip -n "$namespace"
+  dataplane_marks
+  impairment
+  tell tc -n "$namespace"
 }
 
 # Neighbours are permanent, so that no ARP exchange can fall victim to the cross-traffic.
 addresses() { # HOST
-  echo "link set lo up"
-  for device in $(dataplane_cards); do echo "link set $device up"; done
+  say "link set lo up"
+  for device in $cards; do say "link set $device up"; done
   [ "$congestion" = default ] && by= || by="congctl $congestion"
   for vlan in $vlans; do
     number_of "$1"
-    device=$(dataplane_device "$vlan")
-    echo "address add 10.77.$vlan.$number/24 brd + dev $device noprefixroute"
-    echo "route add 10.77.$vlan.0/24 dev $device src 10.77.$vlan.$number $by"
+    dataplane_device "$vlan"
+    say "address add 10.77.$vlan.$number/24 brd + dev $device noprefixroute"
+    say "route add 10.77.$vlan.0/24 dev $device src 10.77.$vlan.$number $by"
     for other in $hosts; do
       [ "$other" != "$1" ] || continue
       number_of "$other"
-      echo "neighbour add 10.77.$vlan.$number lladdr $mac dev $device nud permanent"
+      say "neighbour add 10.77.$vlan.$number lladdr $mac dev $device nud permanent"
     done
   done
 }
@@ -149,7 +156,7 @@ addresses() { # HOST
 # A long path, in both directions because every host has its half of it. 100000 frames of it may be under way.
 impairment() {
   [ -n "$delay$loss" ] || return 0
-  echo "qdisc add dev uplink root handle 1: netem limit 100000" \
+  say "qdisc add dev uplink root handle 1: netem limit 100000" \
     ${delay:+delay $delay $jitter} ${loss:+loss $loss} ${reorder:+reorder $reorder}
 }
 
@@ -161,13 +168,14 @@ hostilities() {
   done
   [ -n "$words" ] || return 0
   for host in $hosts; do
-    echo "qdisc add dev $host clsact"
+    say "qdisc add dev $host clsact"
     for word in $words; do dataplane_hostile "$host" "$word"; done
   done
 }
 
 need_bridge_netfilter
-cables | batch ip
+cables
+tell ip
 add_switch
 for host in $hosts; do add_host "$host"; done
 

@@ -12,6 +12,8 @@ export interface HostState {
   readonly sysctls: Readonly<Record<string, string>>
   /** Per device the features of `offloadNames`. */
   readonly offloads: Readonly<Record<string, Readonly<Record<string, boolean>>>>
+  /** What the filters at the places asked for do: see `readFilters`. */
+  readonly filters: readonly string[]
 }
 
 export interface Link {
@@ -46,58 +48,77 @@ interface Neighbour {
 /** The kernel's names of what up.sh switches. */
 const offloadNames = ['tcp-segmentation-offload', 'generic-segmentation-offload', 'generic-receive-offload']
 
-/** Three processes per namespace: with one per question, reading back would take longer than building. */
+/**
+ * All questions to one namespace in one shell inside it: a process of the shell costs a fraction of one of this
+ * program's, and reading back would else take longer than building. `places` are those of `readFilters`.
+ */
 export async function readHost(
   namespace: string,
   devices: readonly string[],
   sysctls: readonly string[],
+  places: readonly string[],
 ): Promise<HostState> {
-  const questions = ['address show', 'route show', 'neighbour show nud permanent']
-  const answers = (await output(['ip', '-n', namespace, '-d', '-j', '-batch', '-'], questions.join('\n')))
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-  const [links, routes, neighbours] = answers.map((line) => JSON.parse(line) as unknown)
+  const asked = [devices.join(' '), filterQuestions(places), ...sysctls]
+  const argv = ['ip', 'netns', 'exec', namespace, 'sh', '-euc', questions, 'questions', ...asked]
+  const [links = '', routes = '', neighbours = '', rest = ''] = splitLines(await output(argv), 3)
+  const [settings = '', filters = ''] = rest.split(/^filters:\n/m)
+  const [values = '', ...features] = settings.split(/^Features for /m)
   return {
-    links: links as readonly Link[],
-    routes: routes as readonly Route[],
-    neighbours: neighbours as readonly Neighbour[],
-    ...(await readSettings(namespace, devices, sysctls)),
+    links: JSON.parse(links) as readonly Link[],
+    routes: JSON.parse(routes) as readonly Route[],
+    neighbours: JSON.parse(neighbours) as readonly Neighbour[],
+    sysctls: parseSysctls(values),
+    offloads: parseOffloads(features),
+    filters: parseFilters(filters),
   }
 }
 
-async function readSettings(
-  namespace: string,
-  devices: readonly string[],
-  names: readonly string[],
-): Promise<Pick<HostState, 'sysctls' | 'offloads'>> {
-  // sysctl -e: a name that this kernel or this namespace does not have is left out, and so it is in the record.
-  const script = `devices=$1; shift; sysctl -e "$@"; for device in $devices; do ethtool -k "$device"; done`
-  const argv = [
-    'ip',
-    'netns',
-    'exec',
-    namespace,
-    'sh',
-    '-euc',
-    script,
-    'settings',
-    devices.join(' '),
-    ...names,
-  ]
-  const [values = '', ...features] = (await output(argv)).split(/^Features for /m)
+// sysctl -e: a name that this kernel or this namespace does not have is left out, and so it is in the record.
+const questions = `devices=$1 filters=$2
+shift 2
+ip -d -j -batch - <<END
+address show
+route show
+neighbour show nud permanent
+END
+sysctl -e "$@"
+for device in $devices; do ethtool -k "$device"; done
+echo filters:
+[ -z "$filters" ] || tc -batch - <<END
+$filters
+END`
+
+/** The first `count` lines that are not empty, and all the rest. */
+function splitLines(text: string, count: number): readonly string[] {
+  const parts: string[] = []
+  let at = 0
+  while (parts.length < count && at < text.length) {
+    const end = text.indexOf('\n', at)
+    const line = text.slice(at, end === -1 ? text.length : end)
+    at += line.length + 1
+    if (line.trim() !== '') parts.push(line)
+  }
+  return [...parts, text.slice(at)]
+}
+
+function parseSysctls(text: string): Readonly<Record<string, string>> {
   const sysctls: Record<string, string> = {}
-  for (const line of values.split('\n')) {
+  for (const line of text.split('\n')) {
     const at = line.indexOf(' = ')
     if (at > 0) sysctls[line.slice(0, at)] = line.slice(at + 3).replaceAll('\t', ' ')
   }
+  return sysctls
+}
+
+function parseOffloads(texts: readonly string[]): HostState['offloads'] {
   const offloads: Record<string, Record<string, boolean>> = {}
-  for (const text of features) {
+  for (const text of texts) {
     const active = (name: string): boolean => new RegExp(`^${name}: on`, 'm').test(text)
     offloads[text.slice(0, text.indexOf(':'))] = Object.fromEntries(
       offloadNames.map((name) => [name, active(name)] as const),
     )
   }
-  return { sysctls, offloads }
+  return offloads
 }
 
 /** VLANs that each port of a bridge carries. */
@@ -185,8 +206,11 @@ function rateOf(text = ''): number | null {
  * `inheritdsfield`, `pcp 7 to 2:1`, `bleach`, `remark 3`, `strip`, `push 100`.
  */
 export async function readFilters(namespace: string, places: readonly string[]): Promise<readonly string[]> {
-  const questions = places.map((place) => `filter show dev ${place}`).join('\n')
-  return parseFilters(await output(['tc', '-n', namespace, '-batch', '-'], questions))
+  return parseFilters(await output(['tc', '-n', namespace, '-batch', '-'], filterQuestions(places)))
+}
+
+function filterQuestions(places: readonly string[]): string {
+  return places.map((place) => `filter show dev ${place}`).join('\n')
 }
 
 export function parseFilters(text: string): readonly string[] {
