@@ -2,8 +2,8 @@
 
 import type { Accesses } from '../memory/access-log.js'
 import { PageSet, type ReadonlyPageSet } from '../memory/page-set.js'
-import { PageOrder } from '../migration/page-order.js'
-import type { LaneName } from '../migration/strategy.js'
+import { PageOrder, sharedBatchPages } from '../migration/page-order.js'
+import type { Lane, LaneName } from '../migration/strategy.js'
 import type {
   CopyRequest,
   CopyResult,
@@ -17,7 +17,7 @@ import type { Guest } from '../workload/guest.js'
 import { monotonicNs } from './clock.js'
 import type { Link } from './link.js'
 import { pushFeeds } from './push-feeds.js'
-import type { Fed } from './source-lane.js'
+import type { Fed, PageSource } from './source-lane.js'
 
 export class AgentTestbed implements Testbed {
   readonly origin = 'measured'
@@ -67,10 +67,11 @@ export class AgentTestbed implements Testbed {
       ...(request.skipRedirtied ? [() => this.#guest.memory.dirty] : []),
       ...(request.skipAccessed ? [() => this.#guest.accessed] : []),
     ]
+    const shared = request.sharePages === true ? sharedOrder(request.lanes) : undefined
     const fed = await Promise.all(
       request.lanes.map((lane) =>
         this.#link.lane(lane.via).feed({
-          order: new PageOrder(lane),
+          order: shared ?? new PageOrder(lane),
           ...(lane.encoding === undefined ? {} : { encoding: lane.encoding }),
           rateLimitBps: lane.rateLimitBps,
           feedUntilNs: request.feedUntilNs,
@@ -186,6 +187,14 @@ export class AgentTestbed implements Testbed {
   #advance(): void {
     this.#guest.advance(this.nowNs())
   }
+}
+
+/** The pages of all lanes, from which each takes a few when it has room for more: the shortest queue gets the next. */
+function sharedOrder(lanes: readonly Lane[]): PageSource | undefined {
+  const first = lanes[0]
+  if (first === undefined) return undefined
+  const order = new PageOrder(first)
+  return { take: (out) => order.take(out.subarray(0, sharedBatchPages)) }
 }
 
 function total(fed: readonly Fed[]): CopyResult {

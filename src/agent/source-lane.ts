@@ -302,7 +302,8 @@ export class SourceLane {
   async #pace(feed: Feed, startNs: number, payloadBytes: number, latestNs: number): Promise<void> {
     const dueNs = startNs + (payloadBytes * 8e9) / feed.rateLimitBps!
     const until = Math.min(dueNs, latestNs)
-    while (monotonicNs() < until && !this.#over(feed)) {
+    // Not `#over`: what left shortly before the end of feeding is paid for in time as well.
+    while (monotonicNs() < until && !this.#gaveUp && !feed.stopped()) {
       await sleep(Math.min((until - monotonicNs()) / 1e6, 50))
     }
   }

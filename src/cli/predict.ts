@@ -94,6 +94,7 @@ function summary(name: string, { outcome, reason, migration }: RunResult): strin
     ['pages sent', `${migration.pages_sent} of ${migration.pages_total}`],
     ['goodput', `${migration.goodput_mbps} Mbit/s`],
     ['guest stall', `${migration.guest_stall_ms} ms`],
+    ...(migration.notes ?? []).map((note) => ['note', note] as const),
   ]
   const rows = figures.map(([label, value]) => `  ${label.padEnd(12)}${value}`)
   return [`${name} (predicted)`, ...rows].join('\n')

@@ -47,6 +47,7 @@ function migrationText(migration: MigrationResult): string {
       migration.verified ? 'verified: every page at the destination equals the source' : 'not compared',
     ],
   ]
+  for (const note of migration.notes ?? []) rows.push(['note', note])
   return rows.map(([name, value]) => `  ${name.padEnd(11)} ${value}`).join('\n')
 }
 

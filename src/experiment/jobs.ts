@@ -4,7 +4,8 @@ import type { DestinationJob } from '../agent/destination.js'
 import type { NamedSourceJob } from '../agent/job.js'
 import type { LaneEndpoint } from '../agent/session.js'
 import type { LaneHooks } from '../agent/source-lane.js'
-import { markedAs, usualLanes } from '../migration/lanes.js'
+import { classOfLevel } from '../marking/traffic-class.js'
+import { levelOf, markedAs, usualLanes } from '../migration/lanes.js'
 import { strategyNamed } from '../strategies/index.js'
 import type { GuestSpec } from '../workload/guest.js'
 import type { Scenario } from './scenario.js'
@@ -16,10 +17,11 @@ const unsentBytes = 256 * 1024
  * The lanes that the scenario's strategy needs, in their fixed order. `port`: of the first lane, the others follow;
  * 0 lets the kernel choose.
  */
-export function laneEndpoints({ migration }: Scenario, port: number): readonly LaneEndpoint[] {
+export function laneEndpoints({ migration, marking }: Scenario, port: number): readonly LaneEndpoint[] {
   const strategy = strategyNamed(migration.strategy).create(migration.options)
   return [...usualLanes, ...(strategy.lanes ?? [])].map((name, index) => {
-    const { dscp, pcp } = migration.lanes[markedAs(name)]
+    const level = levelOf(name)
+    const { dscp, pcp } = level === undefined ? migration.lanes[markedAs(name)] : classOfLevel(marking, level)
     return { name, dscp, pcp, port: port === 0 ? 0 : port + index }
   })
 }

@@ -1,5 +1,6 @@
 /** A scenario in virtual time: the same guest, strategy and classes as a run, on a modelled link; the same result document. */
 
+import { classOfLevel } from '../marking/traffic-class.js'
 import { migrate } from '../migration/engine.js'
 import type { Journal } from '../migration/journal.js'
 import type { Strategy } from '../migration/strategy.js'
@@ -25,6 +26,7 @@ export function modelSpec(scenario: Scenario): ModelSpec {
       final: lanes.final.pcp,
       faults: lanes.faults.pcp,
     },
+    levels: Array.from({ length: 8 }, (_, level) => classOfLevel(scenario.marking, level).pcp),
   }
 }
 
@@ -75,6 +77,7 @@ function modelLink(scenario: Scenario): LinkSpec {
   refuseUnmodelled(scenario)
   return framedLink(link.rateBps, link.mtuBytes, {
     discipline: link.discipline,
+    paths: link.paths,
     delayNs: labDelayNs + (link.impairment?.delayNs ?? 0),
     queuePackets: link.queuePackets,
     competitors: crossTraffic.map((stream) => competitor(stream, scenario)),

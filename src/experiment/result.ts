@@ -43,6 +43,8 @@ export interface MigrationResult {
   readonly goodput_mbps: number
   readonly guest_stall_ms: number
   readonly guest_throttle_max: number
+  /** What the strategy had to say; absent when nothing. */
+  readonly notes?: readonly string[]
   /** The destination's memory was compared with the source's at suspend and equals it. */
   readonly verified: boolean
 }
@@ -129,6 +131,7 @@ export function migrationResult(record: MigrationRecord, extras: MigrationExtras
     goodput_mbps: mbps(record.goodputBps),
     guest_stall_ms: ms(record.guestStallNs),
     guest_throttle_max: record.guestThrottleMax,
+    ...(record.notes === undefined ? {} : { notes: record.notes }),
     verified: extras.verified,
   }
 }

@@ -20,7 +20,7 @@ import type { RunSeries } from '../analysis/run-series.js'
 import { type CaptureSummary, type RunningCapture, startCapture } from '../capture/record.js'
 import type { JournalEntry } from '../migration/journal.js'
 import { assert } from '../support/assert.js'
-import { exitCode, PagewireError } from '../support/errors.js'
+import { exitCode, PagewireError, usageError } from '../support/errors.js'
 import { type CaptureName, type Lab, labUp, type QueueCounters, sweep } from '../topology/lab.js'
 import { resolveDataplane } from '../topology/requirements.js'
 import { vlanIds } from '../topology/spec.js'
@@ -203,6 +203,12 @@ class Run {
 
   async #build(): Promise<void> {
     const { scenario, directory, onPhase } = this.#input
+    if (scenario.link.paths > 1) {
+      throw usageError(`link.paths is ${scenario.link.paths}: the lab has one path`, {
+        code: 'not-in-lab',
+        next: 'Set link.paths=1, or use predict.',
+      })
+    }
     onPhase?.('building the lab')
     const swept = await sweep()
     for (const runId of swept) directory.event({ at_ns: 0, event: 'swept', run_id: runId })

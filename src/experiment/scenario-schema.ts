@@ -92,6 +92,14 @@ const link = section('the congested port: the switch port towards the destinatio
     description: 'a map of traffic classes and their weights, such as { CS7: 2, best-effort: 1 }',
     title: 'with discipline ets: share of each traffic class; 1 for a class that is not named',
   },
+  paths: {
+    type: 'integer',
+    minimum: 1,
+    maximum: 8,
+    default: 1,
+    title:
+      'parallel paths of this rate, for schemes with channels; the cross-traffic is on the first. More than 1: predict only',
+  },
   delay: ref('duration', {
     title: 'added to every frame, in both directions; delay to reorder need dataplane vlan',
   }),
@@ -304,6 +312,7 @@ export interface ScenarioDocument {
     readonly queue: number
     readonly mtu: number
     readonly weights?: Readonly<Record<string, number>>
+    readonly paths: number
     readonly delay?: string
     readonly jitter?: string
     readonly loss?: string

@@ -56,6 +56,8 @@ export interface Link {
   readonly mtuBytes: number
   /** With discipline `ets`: share of each PCP's queue; 1 for one that is not named. */
   readonly weights?: Readonly<Record<number, number>>
+  /** Parallel paths of this rate; the lab has one. */
+  readonly paths: number
   /** What the path adds to every frame, in both directions. */
   readonly impairment?: Impairment
 }
@@ -203,6 +205,7 @@ function linkOf(link: ScenarioDocument['link'], place: Place, classAt: ClassAt):
     discipline: link.discipline,
     queuePackets: link.queue,
     mtuBytes: link.mtu,
+    paths: link.paths,
     ...given('weights', link.weights === undefined ? undefined : weightsOf(link.weights, classAt)),
     ...given('impairment', impairmentOf(link, place)),
   }

@@ -83,6 +83,11 @@ export function trafficClass(table: MarkingTable, name: string | number): Traffi
   })
 }
 
+/** The class selector of a level: CS7 for 7, best effort for 0. */
+export function classOfLevel(table: MarkingTable, level: number): TrafficClass {
+  return trafficClass(table, level === 0 ? bestEffortName : `CS${level}`)
+}
+
 /** The row of a DSCP, or an unnamed best-effort row for a code point that the table does not know. */
 export function classOfDscp(table: MarkingTable, dscp: number): TrafficClass {
   const found = table.find((entry) => entry.dscp === dscp)

@@ -92,6 +92,7 @@ class Engine {
   #messageBytes = 0
   #copyNs = 0
   #throttleMax = 0
+  readonly #notes = new Set<string>()
   #suspendedNs = 0
   #finalCopyDoneNs = 0
   #handover: HandoverResult | undefined
@@ -176,6 +177,9 @@ class Engine {
         return this.#handOver(intent.via)
       case 'push':
         return this.#push(intent)
+      case 'note':
+        this.#notes.add(intent.text)
+        return
       case 'abort':
         return this.#abort('aborted', intent.reason)
       default:
@@ -215,6 +219,7 @@ class Engine {
       goodputBps: bitsPerSecond(this.#payloadBytes, this.#copyNs),
       guestStallNs: this.#testbed.guestStallNs,
       guestThrottleMax: this.#throttleMax,
+      ...(this.#notes.size === 0 ? {} : { notes: [...this.#notes] }),
     }
   }
 
@@ -238,6 +243,7 @@ class Engine {
         skipRedirtied: intent.skipRedirtied === true,
         skipAccessed: intent.skipAccessed === true,
         ...(intent.holdWritesOutside === undefined ? {} : { holdWritesOutside: intent.holdWritesOutside }),
+        ...(intent.sharePages === undefined ? {} : { sharePages: intent.sharePages }),
         sent: this.#sent,
         skipped: this.#skipped,
       })
@@ -247,7 +253,8 @@ class Engine {
       this.#account(result.zeroPages, result.payloadBytes, result.messageBytes)
       const done = this.#sent.count + this.#skipped.count
       assert(done > 0 || testbed.nowNs() > calledNs, 'a copy sends a page or takes time')
-      left = done === pagesOf(left) ? [] : remaining(left, this.#sent, this.#skipped)
+      const owed = pagesOf(intent.sharePages === true ? left.slice(0, 1) : left)
+      left = done === owed ? [] : remaining(left, this.#sent, this.#skipped)
     }
 
     const durationNs = testbed.nowNs() - startNs
@@ -431,6 +438,9 @@ class Engine {
         break
       case 'wait':
         this.#journal.record({ ...base, detail: intent.forNs })
+        break
+      case 'note':
+        this.#journal.record({ ...base, detail: intent.text })
         break
       case 'abort':
         this.#journal.record({ ...base, detail: intent.reason })

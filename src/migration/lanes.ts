@@ -6,12 +6,18 @@ export type MarkedLane = 'bulk' | 'final' | 'faults'
 /**
  * A lane is a TCP connection of its own, open from the start, whose traffic class the scenario gives
  * (`migration.marking`). Changing the mark of a connection in mid-life reorders its packets (RFC 7657
- * section 5.1), so "set priority" is "choose the lane". Channels are further connections beside `bulk`.
+ * section 5.1), so "set priority" is "choose the lane". Channels are further connections beside `bulk`;
+ * levels are connections of the eight class selectors, for schemes that choose among priorities themselves.
  */
-export type LaneName = MarkedLane | `channel-${number}`
+export type LaneName = MarkedLane | `channel-${number}` | `level-${number}`
 
 /** Lanes that every migration opens; a strategy asks for others. */
 export const usualLanes: readonly LaneName[] = ['bulk', 'final']
+
+/** 0..7 for the lane of a class selector, whatever the scenario marks; undefined for any other lane. */
+export function levelOf(lane: LaneName): number | undefined {
+  return lane.startsWith('level-') ? Number(lane.slice('level-'.length)) : undefined
+}
 
 /** The lane whose traffic class this one has. */
 export function markedAs(lane: LaneName): MarkedLane {

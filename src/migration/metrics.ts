@@ -49,6 +49,8 @@ export interface MigrationRecord {
   readonly goodputBps: number
   readonly guestStallNs: number
   readonly guestThrottleMax: number
+  /** What the strategy had to say, each sentence once; absent when nothing. */
+  readonly notes?: readonly string[]
 }
 
 /** A migration that ended before its first page could leave. */

@@ -3,6 +3,9 @@
 import type { ReadonlyPageSet } from '../memory/page-set.js'
 import type { Lane } from './strategy.js'
 
+/** Pages that lanes which share them take at a time: a packet of 512 KiB of usual pages. */
+export const sharedBatchPages = 128
+
 /** Hands out the pages of a lane once each. */
 export class PageOrder {
   readonly #pages: ReadonlyPageSet | Uint32Array

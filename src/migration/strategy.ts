@@ -40,6 +40,8 @@ export type Intent =
        * the copy it happens. So a guest pays for a new dirty page with the time of one copy (scheme 8).
        */
       readonly holdWritesOutside?: ReadonlyPageSet
+      /** All lanes name the same pages; each page goes once, on the lane that has room for the next batch first. */
+      readonly sharePages?: true
     }
   /**
    * Reads and clears the dirty log into `unsent`: closes this round and opens the next, unless the scheme counts
@@ -71,6 +73,8 @@ export type Intent =
       readonly faultsVia: LaneName
       readonly atMostNs?: number
     }
+  /** Says something about the migration that its result then tells. */
+  | { readonly do: 'note'; readonly text: string }
   /** Gives up: the guest runs on at the source. A result, not an error. */
   | { readonly do: 'abort'; readonly reason: string }
 

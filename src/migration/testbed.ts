@@ -16,6 +16,8 @@ export interface CopyRequest {
   readonly skipAccessed: boolean
   /** Writes of the guest to pages outside this set and outside the dirty log wait until the copy ends. */
   readonly holdWritesOutside?: ReadonlyPageSet
+  /** All lanes name the same pages, of which each takes the next few when it has room. */
+  readonly sharePages?: true
   /** Receives the pages that the destination confirmed. */
   readonly sent: PageSet
   /** Receives the pages that were skipped because the guest wrote to them again before their turn. */

@@ -21,12 +21,13 @@ export class Feed {
   exhausted = false
   readonly #order: PageOrder
 
-  constructor(lane: Lane, pcp: number, rank: number, batchPages: number) {
+  /** `order`: of pages that lanes share. */
+  constructor(lane: Lane, pcp: number, rank: number, batchPages: number, order = new PageOrder(lane)) {
     this.batch = new Uint32Array(batchPages)
     this.lane = lane
     this.pcp = pcp
     this.rank = rank
-    this.#order = new PageOrder(lane)
+    this.#order = order
   }
 
   /** Takes the next batch; `keep` drops pages from its front part and returns how many stay. */

@@ -31,6 +31,8 @@ export interface LinkSpec {
   /** One way, without queueing. */
   readonly delayNs: number
   readonly competitors: readonly Competitor[]
+  /** Parallel paths of this rate each, 1 when absent; the competitors are on the first. */
+  readonly paths?: number
   /** Packets that each queue of the port holds; 0 when absent. */
   readonly queuePackets?: number
 }

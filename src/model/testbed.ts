@@ -7,7 +7,8 @@ import type { Accesses } from '../memory/access-log.js'
 import { type ContentSpec, pageContent } from '../memory/content.js'
 import { Encoders } from '../memory/encoding.js'
 import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
-import { type MarkedLane, markedAs } from '../migration/lanes.js'
+import { levelOf, type MarkedLane, markedAs } from '../migration/lanes.js'
+import { PageOrder, sharedBatchPages } from '../migration/page-order.js'
 import type { Lane, LaneName } from '../migration/strategy.js'
 import type {
   CopyRequest,
@@ -23,6 +24,7 @@ import { VirtualClock } from './clock.js'
 import { Destination } from './destination.js'
 import { Feed, pagesPerPeek } from './feed.js'
 import { type LinkSpec, rank, wireBits } from './link.js'
+import { PathSender } from './path-sender.js'
 import { Pusher } from './pusher.js'
 import { Sender } from './sender.js'
 import { Wire } from './wire.js'
@@ -35,6 +37,8 @@ export interface ModelSpec {
   readonly link: LinkSpec
   /** 802.1Q priority of each lane that a scenario marks; those not given have that of `bulk`. */
   readonly lanes: { readonly bulk: number } & Readonly<Partial<Record<MarkedLane, number>>>
+  /** PCP of each class selector 0..7; the level itself where absent. */
+  readonly levels?: readonly number[]
   /** Pages between two looks at the dirty log; Xen's 1024 when absent. Scaled guests need it scaled. */
   readonly pagesPerPeek?: number
 }
@@ -51,6 +55,7 @@ export class ModelTestbed implements Testbed {
   readonly #wire: Wire
   readonly #destination: Destination
   readonly #sender: Sender
+  readonly #paths: PathSender
   #atSuspend: Uint32Array | undefined
   #pusher: Pusher | undefined
 
@@ -65,6 +70,7 @@ export class ModelTestbed implements Testbed {
       const content = pageContent(spec.content ?? { kind: 'random' }, this.pageBytes, spec.guest.seed)
       return new Encoders(content, this.totalPages)
     }
+    this.#paths = new PathSender(this.#clock, spec.link, this.guest, this.#destination)
     this.#sender = new Sender(this.#clock, spec.link, this.#wire, this.guest, this.#destination, encoders)
   }
 
@@ -79,10 +85,13 @@ export class ModelTestbed implements Testbed {
   async copy(request: CopyRequest): Promise<CopyResult> {
     const held = request.holdWritesOutside
     if (held !== undefined) this.guest.holdWritesOutside(this.nowNs(), held)
-    const result = this.#sender.send(
-      request.lanes.map((lane) => this.#feed(lane)),
-      request,
-    )
+    const feeds = request.sharePages
+      ? this.#sharedFeeds(request)
+      : request.lanes.map((lane) => this.#feed(lane))
+    const result =
+      request.sharePages && (this.#spec.link.paths ?? 1) > 1
+        ? this.#paths.send(feeds, request)
+        : this.#sender.send(feeds, request)
     if (held !== undefined) this.guest.letWritesGo(this.nowNs())
     return result
   }
@@ -173,8 +182,21 @@ export class ModelTestbed implements Testbed {
     return new Feed(lane, pcp, this.#rank(pcp), this.#spec.pagesPerPeek ?? pagesPerPeek)
   }
 
+  /** Lanes that draw on the same pages. */
+  #sharedFeeds({ lanes }: CopyRequest): readonly Feed[] {
+    const first = lanes[0]
+    if (first === undefined) return []
+    const order = new PageOrder(first)
+    return lanes.map((lane) => {
+      const pcp = this.#pcp(lane.via)
+      return new Feed(lane, pcp, this.#rank(pcp), sharedBatchPages, order)
+    })
+  }
+
   #pcp(lane: LaneName): number {
-    const { lanes } = this.#spec
+    const { lanes, levels } = this.#spec
+    const level = levelOf(lane)
+    if (level !== undefined) return levels?.[level] ?? level
     return lanes[markedAs(lane)] ?? lanes.bulk
   }
 

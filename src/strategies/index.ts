@@ -11,8 +11,10 @@ import { hu } from './hu.js'
 import { ibrahim } from './ibrahim.js'
 import { ma } from './ma.js'
 import { mecom } from './mecom.js'
+import { multipath } from './multipath.js'
 import { postCopy } from './post-copy.js'
 import { preCopy } from './pre-copy.js'
+import { priorityManager } from './priority-manager.js'
 import { qemu } from './qemu.js'
 import { safari } from './safari.js'
 import { stopAndCopy } from './stop-and-copy.js'
@@ -35,6 +37,8 @@ export const strategies: readonly StrategyFactory[] = [
   farzinAlamdari,
   ibrahim,
   amani,
+  priorityManager,
+  multipath,
 ]
 
 /** Schemes that predict and move nothing: `schemes` tells of them, no scenario can name one. */

@@ -39,6 +39,18 @@ const variants: Readonly<Record<string, readonly Readonly<Record<string, unknown
   zaw: [{ list: 0.5, observe_for: '1ms' }, { list: 0 }],
   'farzin-alamdari': [{ distance: 'exact' }, { horizon: 10, patience: 1 }],
   ibrahim: [{ floor: '20us' }, { rules: 'floor-only', floor: '100us', max_rounds: 60 }],
+  'priority-manager': [
+    { interval: '50us', hysteresis: '100us', deadline: '1ms', link_rate: '40gbit' },
+    {
+      interval: '30us',
+      deadline: '600us',
+      guaranteed: '10gbit',
+      link_rate: '40gbit',
+      bulk_level: 2,
+      skip: false,
+    },
+  ],
+  multipath: [{ channels: 1 }, { channels: 3, max_rounds: 4 }],
   amani: [
     { sender_rate: '80gbit', neighbours: 3 },
     { lever_guest: false, lever_sender: false },
