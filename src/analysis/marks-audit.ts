@@ -78,7 +78,9 @@ export class MarksAudit {
     this.checked++
     const flow = match.flow === absent ? undefined : this.flows[match.flow]
     const right = flow
-      ? frame.pcp === flow.pcp && frame.dscp === flow.dscp && frame.vlan === flow.vlan
+      ? frame.pcp === (flow.pcp ?? this.pcpOfDscp[frame.dscp]) &&
+        frame.dscp === (flow.dscp ?? frame.dscp) &&
+        frame.vlan === flow.vlan
       : Math.max(frame.pcp, 0) === this.pcpOfDscp[frame.dscp]
     if (flow) this.follow(frame, match, point, right)
     if (!right) this.note(frame, match, point, number)
@@ -119,7 +121,7 @@ export class MarksAudit {
             direction: toServer ? 'client-to-server' : 'server-to-client',
             hop: before === undefined ? 'sender' : `${before.name} -> ${first.name}`,
             frames_wrong: first.wrong,
-            expected: { vlan: flow.vlan, pcp: flow.pcp, dscp: flow.dscp },
+            expected: this.expected(flow, first.seen.dscp),
             seen: first.seen,
           },
         ]
@@ -142,10 +144,15 @@ export class MarksAudit {
       time_ns: frame.timeNs,
       flow: `${this.roleOf(match.flow)}: ${endpoint(frame.sourceAddress, frame.sourcePort)} > ${endpoint(frame.destinationAddress, frame.destinationPort)}`,
       expected: flow
-        ? { vlan: flow.vlan, pcp: flow.pcp, dscp: flow.dscp }
+        ? this.expected(flow, frame.dscp)
         : { vlan: null, pcp: this.pcpOfDscp[frame.dscp] ?? 0, dscp: frame.dscp },
       seen: markOf(frame),
     })
+  }
+
+  private expected(flow: ExpectedFlow, seenDscp: number): Mark {
+    const dscp = flow.dscp ?? seenDscp
+    return { vlan: flow.vlan, pcp: flow.pcp ?? this.pcpOfDscp[dscp] ?? 0, dscp }
   }
 
   private roleOf(flow: number): string {

@@ -43,7 +43,9 @@ export function readExpectation(text: string, file: string): RunExpectation {
 function checkedFlow(value: unknown, file: string): RunExpectation['flows'][number] {
   const flow = object(value, file)
   const { protocol, clientAddress, applicationBytes } = flow
-  if (protocol !== 'tcp' && protocol !== 'udp') throw refused(file, 'a flow is neither tcp nor udp')
+  if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'ip') {
+    throw refused(file, 'a flow is none of tcp, udp and ip')
+  }
   const bytes = isObject(applicationBytes) ? applicationBytes : undefined
   return {
     role: text(flow, 'role', file),
@@ -52,8 +54,8 @@ function checkedFlow(value: unknown, file: string): RunExpectation['flows'][numb
     serverAddress: text(flow, 'serverAddress', file),
     serverPort: number(flow, 'serverPort', file),
     vlan: number(flow, 'vlan', file),
-    dscp: number(flow, 'dscp', file),
-    pcp: number(flow, 'pcp', file),
+    ...(flow['dscp'] === undefined ? {} : { dscp: number(flow, 'dscp', file) }),
+    ...(flow['pcp'] === undefined ? {} : { pcp: number(flow, 'pcp', file) }),
     ...(bytes
       ? {
           applicationBytes: {

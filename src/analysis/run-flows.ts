@@ -5,19 +5,22 @@ import { absent, type Frame } from '../capture/frame.js'
 import { usageError } from '../support/errors.js'
 import { parseIpv4 } from './addresses.js'
 
-/** One kind of traffic of a run. `serverAddress` and `serverPort` are where it listens; together they are unique. */
+/**
+ * One kind of traffic of a run. `serverAddress` and `serverPort` are where it listens; together they are unique. With
+ * protocol `ip`, everything to and from the address belongs to it, and the port means nothing.
+ */
 export interface ExpectedFlow {
   /** What results call it, such as `migration bulk`. */
   readonly role: string
-  readonly protocol: 'tcp' | 'udp'
+  readonly protocol: 'tcp' | 'udp' | 'ip'
   /** Only frames of this client belong to it; default: of any. */
   readonly clientAddress?: string
   readonly serverAddress: string
   readonly serverPort: number
-  /** What the frames of both directions must carry. */
+  /** What the frames of both directions must carry. Without `dscp` and `pcp`, what the marking table says of their own DSCP. */
   readonly vlan: number
-  readonly dscp: number
-  readonly pcp: number
+  readonly dscp?: number
+  readonly pcp?: number
   /** TCP payload that the applications wrote. */
   readonly applicationBytes?: { readonly clientToServer: number; readonly serverToClient: number }
 }
@@ -38,9 +41,15 @@ interface Entry {
 export class FlowIndex {
   /** Flows by protocol and server port. */
   private readonly byPort = new Map<number, Entry[]>()
+  /** Flows of protocol `ip`. */
+  private readonly byAddress = new Map<number, number>()
 
   constructor(flows: readonly ExpectedFlow[]) {
     for (const [i, flow] of flows.entries()) {
+      if (flow.protocol === 'ip') {
+        this.byAddress.set(parseIpv4(flow.serverAddress), i)
+        continue
+      }
       const key = portKey(flow.protocol === 'tcp' ? protocolTcp : protocolUdp, flow.serverPort)
       const server = parseIpv4(flow.serverAddress)
       const client = flow.clientAddress === undefined ? undefined : parseIpv4(flow.clientAddress)
@@ -58,8 +67,15 @@ export class FlowIndex {
   find(frame: Frame, match: FlowMatch): void {
     match.flow = absent
     match.toServer = true
-    if (frame.ipVersion !== 4 || frame.destinationPort === absent) return
+    if (frame.ipVersion !== 4) return
     const { destinationAddress, sourceAddress } = frame
+    if (this.byAddress.size > 0) {
+      match.toServer = this.byAddress.has(destinationAddress)
+      match.flow = this.byAddress.get(match.toServer ? destinationAddress : sourceAddress) ?? absent
+      if (match.flow !== absent) return
+      match.toServer = true
+    }
+    if (frame.destinationPort === absent) return
     const there = this.byPort.get(portKey(frame.protocol, frame.destinationPort))
     if (there && this.choose(there, destinationAddress, sourceAddress, match)) return
     const back = this.byPort.get(portKey(frame.protocol, frame.sourcePort))

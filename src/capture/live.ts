@@ -23,11 +23,15 @@ export interface LiveCapture {
 
 /**
  * Captures both directions of an interface, promiscuously. `bytes` is one and the same array at each call; the frame
- * is its first `length` bytes. Usage error for an unknown interface or one without Ethernet frames, environment error
+ * is its first `length` bytes. `filter`: only these, in the words of pcap-filter(7). Usage error for an unknown interface or one without Ethernet frames, environment error
  * without privilege.
  */
-export function openLive(device: string, onFrame: (bytes: Uint8Array, length: number) => void): LiveCapture {
-  const { cap, buffer } = open(device, '', captureRingBytes)
+export function openLive(
+  device: string,
+  onFrame: (bytes: Uint8Array, length: number) => void,
+  filter = '',
+): LiveCapture {
+  const { cap, buffer } = open(device, filter, captureRingBytes)
   cap.on('packet', (length: number) => onFrame(buffer, length))
   return { close: () => close(cap) }
 }

@@ -1,6 +1,6 @@
 /**
  * The process that meter.ts starts: captures one interface, counts per class, and prints one JSON line per interval.
- * Arguments: interface, interval in ms. It ends when its stdin does, or by cap's abort when the interface goes away.
+ * Arguments: interface, interval in ms, filter. It ends when its stdin does, or by cap's abort when the interface goes away.
  */
 
 import { readFileSync } from 'node:fs'
@@ -9,13 +9,13 @@ import { openLive } from './live.js'
 import { sayFailure, sayLine } from './live-process.js'
 import type { MeterMessage } from './meter.js'
 
-const [device = '', intervalText = ''] = process.argv.slice(2)
+const [device = '', intervalText = '', filter = ''] = process.argv.slice(2)
 
-await sayFailure(() => measure(device, Number(intervalText)))
+await sayFailure(() => measure(device, Number(intervalText), filter))
 
-function measure(name: string, intervalMs: number): void {
+function measure(name: string, intervalMs: number, only: string): void {
   const counter = new ClassCounter()
-  const live = openLive(name, (bytes, length) => counter.add(bytes, length))
+  const live = openLive(name, (bytes, length) => counter.add(bytes, length), only)
   let before: { seen: number; onInterface: number; atMs: number } | undefined
   const sample = (): void => {
     const now = { seen: counter.frames, onInterface: framesOnInterface(name), atMs: performance.now() }

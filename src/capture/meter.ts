@@ -23,6 +23,8 @@ export interface MeterOptions {
   readonly inside: readonly string[]
   readonly device: string
   readonly intervalMs: number
+  /** Only these frames, in the words of pcap-filter(7); all where absent. */
+  readonly filter?: string
   readonly onInterval: (interval: MeterInterval) => void
 }
 
@@ -35,12 +37,12 @@ export interface Meter {
 
 /** Resolves when frames are being counted. Fails as `openLive` does. */
 export async function startMeter(options: MeterOptions): Promise<Meter> {
-  const { inside, device, intervalMs, onInterval } = options
+  const { inside, device, intervalMs, filter = '', onInterval } = options
   const child = new LiveProcess<MeterMessage>({
     inside,
     device,
     script: fileURLToPath(new URL('./meter-child.js', import.meta.url)),
-    args: [device, String(intervalMs)],
+    args: [device, String(intervalMs), filter],
     what: 'capture of',
     code: 'cannot-capture',
     onMessage: ({ interval }) => onInterval(interval),

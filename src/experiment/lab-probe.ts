@@ -13,6 +13,7 @@ import { type Lab, labUp, sweep } from '../topology/lab.js'
 import { resolveDataplane } from '../topology/requirements.js'
 import { AgentProcess } from './agent-process.js'
 import type { Scenario } from './scenario.js'
+import { trafficHosts } from './traffic-hosts.js'
 
 export interface LabProbeOptions {
   readonly scenario: Scenario
@@ -118,11 +119,7 @@ class LabProbe {
     const traffic = await prepareCrossTraffic({
       // Probing has no migration that starts and stops could refer to: every stream runs all the time.
       streams: scenario.crossTraffic.map(({ stopNs: _, ...stream }) => ({ ...stream, startNs: 0 })),
-      hosts: {
-        source: this.#host('source'),
-        neighbour: this.#host('neighbour'),
-        destination: this.#host('destination'),
-      },
+      hosts: trafficHosts(this.#lab, scenario.link.mtuBytes),
       agent: [process.execPath, main, 'agent', 'traffic'],
       congestionControl: scenario.migration.congestionControl,
       onError: (error) => {
@@ -160,10 +157,6 @@ class LabProbe {
     } finally {
       await prober.end()
     }
-  }
-
-  #host(name: 'source' | 'neighbour' | 'destination'): { inside: readonly string[]; address: string } {
-    return { inside: this.#lab.inside(name), address: this.#lab.address(name, 'tenants') }
   }
 
   #agent(name: string, host: 'source' | 'destination', args: readonly string[]): AgentProcess<Answer> {

@@ -13,6 +13,7 @@ import { type Lab, labUp, sweep } from '../topology/lab.js'
 import { resolveDataplane } from '../topology/requirements.js'
 import { MigrationPair } from './migration-pair.js'
 import type { Scenario } from './scenario.js'
+import { trafficHosts } from './traffic-hosts.js'
 
 export interface MigrationLab {
   /** Migrates the scenario's guest under its cross-traffic. Its link is that of the lab. */
@@ -80,14 +81,10 @@ function cancelledError(): PagewireError {
 
 async function underLoad<T>(lab: Lab, scenario: Scenario, work: () => Promise<T>): Promise<T> {
   if (scenario.crossTraffic.length === 0) return work()
-  const host = (name: 'source' | 'neighbour' | 'destination') => ({
-    inside: lab.inside(name),
-    address: lab.address(name, 'tenants'),
-  })
   let broken: Error | undefined
   const traffic = await prepareCrossTraffic({
     streams: scenario.crossTraffic,
-    hosts: { source: host('source'), neighbour: host('neighbour'), destination: host('destination') },
+    hosts: trafficHosts(lab, scenario.link.mtuBytes),
     agent: trafficAgent,
     congestionControl: scenario.migration.congestionControl,
     onError: (error) => {

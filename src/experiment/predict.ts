@@ -85,13 +85,14 @@ function modelLink(scenario: Scenario): LinkSpec {
 }
 
 /** The model is fluid: it has no frames that could be lost, overtaken or marked anew. */
-function refuseUnmodelled({ link, path }: Scenario): void {
+function refuseUnmodelled({ link, path, crossTraffic }: Scenario): void {
   const { jitterNs = 0, lossRatio = 0, reorderRatio = 0 } = link.impairment ?? {}
   const words = [
     ...(path === undefined ? [] : ['path']),
     ...(jitterNs > 0 ? ['link.jitter'] : []),
     ...(lossRatio > 0 ? ['link.loss'] : []),
     ...(reorderRatio > 0 ? ['link.reorder'] : []),
+    ...(crossTraffic.some((stream) => stream.kind === 'pcap') ? ['cross_traffic of kind pcap'] : []),
   ]
   if (words.length === 0) return
   throw usageError(`${words.join(', ')}: the model knows nothing of this`, {

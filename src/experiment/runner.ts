@@ -12,6 +12,7 @@ import {
   type CrossTraffic,
   type CrossTrafficOutcome,
   prepareCrossTraffic,
+  replayAddress,
 } from '../agent/traffic/cross-traffic.js'
 import { analyseRun, type RunAnalysis } from '../analysis/run-analysis.js'
 import { expectationFile, expectationText, type RunExpectation } from '../analysis/run-expectation.js'
@@ -30,7 +31,8 @@ import type { RunHooks } from './jobs.js'
 import { type MigratedPair, MigrationPair } from './migration-pair.js'
 import { type CaptureResult, migrationResult, type RunResult, runSchema } from './result.js'
 import type { RunDirectory } from './run-directory.js'
-import type { Scenario } from './scenario.js'
+import type { CrossTraffic as CrossTrafficStream, Scenario } from './scenario.js'
+import { trafficHosts } from './traffic-hosts.js'
 
 export type RunPhase =
   | 'building the lab'
@@ -261,13 +263,9 @@ class Run {
   async #startTraffic(): Promise<void> {
     const { scenario } = this.#input
     const lab = this.#lab()
-    const host = (name: 'source' | 'neighbour' | 'destination') => ({
-      inside: lab.inside(name),
-      address: lab.address(name, 'tenants'),
-    })
     this.#traffic = await prepareCrossTraffic({
       streams: scenario.crossTraffic,
-      hosts: { source: host('source'), neighbour: host('neighbour'), destination: host('destination') },
+      hosts: trafficHosts(lab, scenario.link.mtuBytes),
       agent: trafficAgent,
       congestionControl: scenario.migration.congestionControl,
       onError: (error) => {
@@ -385,20 +383,10 @@ class Run {
           : { applicationBytes: { clientToServer: bytes.bytesWritten, serverToClient: bytes.bytesRead } }),
       }
     })
-    const cross = scenario.crossTraffic.flatMap((stream, i): ExpectedFlow[] => {
-      const port = trafficPorts[i]
-      if (port === undefined) return []
-      return [
-        {
-          role: `cross-traffic ${i} ${stream.kind}`,
-          protocol: stream.kind === 'udp-cbr' ? 'udp' : 'tcp',
-          serverAddress: lab.address('destination', 'tenants'),
-          serverPort: port,
-          vlan: vlanIds.tenants,
-          dscp: stream.trafficClass.dscp,
-          pcp: stream.trafficClass.pcp,
-        },
-      ]
+    const serverAddress = lab.address('destination', 'tenants')
+    const cross = trafficPorts.flatMap((port, i): ExpectedFlow[] => {
+      const stream = scenario.crossTraffic[i]
+      return stream === undefined ? [] : [crossFlow(stream, i, serverAddress, port)]
     })
     return [...migration, ...cross]
   }
@@ -505,6 +493,23 @@ class Run {
 async function together(parts: readonly Promise<void>[]): Promise<void> {
   const outcomes = await Promise.allSettled(parts)
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+}
+
+/** What the frames of a stream look like on the wire. */
+function crossFlow(stream: CrossTrafficStream, index: number, address: string, port: number): ExpectedFlow {
+  const { dscp, pcp } = stream.trafficClass
+  const flow = { role: `cross-traffic ${index} ${stream.kind}`, vlan: vlanIds.tenants }
+  switch (stream.kind) {
+    case 'udp-cbr':
+      return { ...flow, protocol: 'udp', serverAddress: address, serverPort: port, dscp, pcp }
+    case 'tcp-bulk':
+      return { ...flow, protocol: 'tcp', serverAddress: address, serverPort: port, dscp, pcp }
+    case 'pcap': {
+      const marks = stream.capture.pcpByDscp === undefined ? { dscp, pcp } : {}
+      const serverAddress = replayAddress(address, index)
+      return { ...flow, protocol: 'ip', serverAddress, serverPort: 0, ...marks }
+    }
+  }
 }
 
 /** 1..12 characters that are the run's own: the lab's namespaces are called after them. */

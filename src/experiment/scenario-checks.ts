@@ -9,7 +9,7 @@ import { PagewireError } from '../support/errors.js'
 import { formatBytes } from '../support/units.js'
 import type { Scenario } from './scenario.js'
 import type { Problem } from './scenario-problems.js'
-import type { ScenarioDocument } from './scenario-schema.js'
+import type { CrossTrafficDocument, ScenarioDocument } from './scenario-schema.js'
 import type { KeyPath } from './scenario-text.js'
 
 const guestBytesMax = 64 * 2 ** 30
@@ -153,8 +153,25 @@ function* streamProblems(document: ScenarioDocument, scenario: Scenario, index: 
   ) {
     yield here('packet_size', `it must be from ${packetBytesMin}B to link.mtu (${scenario.link.mtuBytes}B)`)
   }
+  yield* captureProblems(written, here)
   if (stream.stopNs !== undefined && stream.stopNs <= stream.startNs)
     yield here('stop', 'it must be after start')
+}
+
+function* captureProblems(
+  written: CrossTrafficDocument,
+  here: (key: string, message: string) => Problem,
+): Iterable<Problem> {
+  if (written.kind === 'pcap') {
+    if (written.file === undefined) yield here('kind', 'pcap needs a file')
+    if (written.speed !== undefined && written.rate !== undefined)
+      yield here('speed', 'give speed or rate, not both')
+    if (written.flows !== 1)
+      yield here('flows', 'a capture is replayed as it is: give another stream instead')
+    return
+  }
+  for (const key of ['file', 'speed', 'loop'] as const)
+    if (written[key] !== undefined) yield here(key, `only kind pcap has it; this stream is ${written.kind}`)
 }
 
 function problem(path: string | KeyPath, message: string): Problem {

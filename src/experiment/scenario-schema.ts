@@ -201,21 +201,33 @@ const crossTraffic = {
     properties: {
       kind: {
         enum: ['udp-cbr', 'tcp-bulk', 'pcap'],
-        planned: ['pcap'],
         title:
           'udp-cbr: datagrams at a constant rate; tcp-bulk: connections that send all they can; pcap: a capture replayed',
       },
       rate: ref('rate', {
         title:
-          'of all flows together, in bits of whole frames; needed by udp-cbr, an upper limit for tcp-bulk',
+          'of all flows together, in bits of whole frames; needed by udp-cbr, an upper limit for tcp-bulk, the pace of pcap',
       }),
       flows: { type: 'integer', minimum: 1, maximum: 256, default: 1, title: 'how many at once' },
-      class: ref('class', { default: 'best-effort' }),
+      class: ref('class', { title: 'best-effort where not given; with pcap: as captured' }),
       from: { enum: ['neighbour', 'source'], default: 'neighbour', title: 'the host that sends' },
       start: ref('duration', { default: '0s', title: 'after the start of the migration' }),
       stop: ref('duration', { title: 'after the start of the migration; at its end where not given' }),
       packet_size: ref('bytes', { title: 'with udp-cbr: the IP packet; the MTU where not given' }),
-      file: { type: 'string', minLength: 1, planned: true, title: 'with pcap: the capture to replay' },
+      file: {
+        type: 'string',
+        minLength: 1,
+        title: 'with pcap: the capture whose IPv4 frames are replayed; relative to the working directory',
+      },
+      speed: {
+        type: 'number',
+        exclusiveMinimum: 0,
+        title: 'with pcap and no rate: times the speed of the capture; 1 where not given',
+      },
+      loop: {
+        type: 'boolean',
+        title: 'with pcap: begin again at the end of the file, which it does where not given',
+      },
     },
   },
 }
@@ -359,12 +371,15 @@ export interface ScenarioDocument {
 }
 
 export interface CrossTrafficDocument {
-  readonly kind: 'udp-cbr' | 'tcp-bulk'
+  readonly kind: 'udp-cbr' | 'tcp-bulk' | 'pcap'
   readonly rate?: string
   readonly flows: number
-  readonly class: string | number
+  readonly class?: string | number
   readonly from: 'neighbour' | 'source'
   readonly start: string
   readonly stop?: string
   readonly packet_size?: string
+  readonly file?: string
+  readonly speed?: number
+  readonly loop?: boolean
 }

@@ -3,9 +3,12 @@
  * data. It knows no strategy and no kernel; whether this box can carry the scenario out is for the lab to say.
  */
 
+import type { ReplayedCapture } from '../agent/traffic/cross-traffic.js'
 import {
+  bestEffortName,
   defaultTable,
   type MarkingTable,
+  pcpByDscp,
   type TrafficClass,
   trafficClass,
   withOverrides,
@@ -110,6 +113,11 @@ export type CrossTraffic =
   /** Rate of all flows together, in bits of whole frames; size of the IP packet. */
   | (Stream & { readonly kind: 'udp-cbr'; readonly rateBps: number; readonly packetBytes: number })
   | (Stream & { readonly kind: 'tcp-bulk'; readonly rateBps?: number })
+  /** Without a rate, the capture's own pace times `capture.speed`. */
+  | (Stream & { readonly kind: 'pcap'; readonly rateBps?: number; readonly capture: ReplayedCapture })
+
+/** Class of a replayed capture whose frames keep their marks. Only its name means anything. */
+const asCaptured: TrafficClass = { name: 'as captured', phb: 'DF', dscp: 0, pcp: 0, source: 'capture' }
 
 /** Used where a scenario gives neither a dirty ratio nor a dirty rate. */
 const dirtyRatioDefault = 0.5
@@ -188,7 +196,9 @@ function converted(document: ScenarioDocument, source: ScenarioText): Scenario {
     link,
     guest: guestOf(document.guest, link, place),
     migration: migrationOf(document.migration, place, classAt),
-    crossTraffic: document.cross_traffic.map((stream, i) => streamOf(stream, i, link, place, classAt)),
+    crossTraffic: document.cross_traffic.map((stream, i) =>
+      streamOf(stream, i, { link, marking, place, classAt }),
+    ),
     marking,
     capture: { snaplenBytes: document.capture.snaplen },
     dataplane: document.dataplane,
@@ -314,16 +324,23 @@ function migrationOf(migration: ScenarioDocument['migration'], place: Place, cla
 function streamOf(
   stream: CrossTrafficDocument,
   index: number,
-  link: Link,
-  place: Place,
-  classAt: ClassAt,
+  around: {
+    readonly link: Link
+    readonly marking: MarkingTable
+    readonly place: Place
+    readonly classAt: ClassAt
+  },
 ): CrossTraffic {
+  const { link, marking, place, classAt } = around
   const at = (key: string): KeyPath => ['cross_traffic', index, key]
   const rateBps = optional(stream.rate, at('rate'), parseRateBps, place)
   const packetBytes = optional(stream.packet_size, at('packet_size'), parseBytes, place)
   const common: Stream = {
     flows: stream.flows,
-    trafficClass: classAt(at('class'), stream.class),
+    trafficClass:
+      stream.class === undefined && stream.kind === 'pcap'
+        ? asCaptured
+        : classAt(at('class'), stream.class ?? bestEffortName),
     from: stream.from,
     startNs: place(at('start'), () => parseDurationNs(stream.start)),
     ...given('stopNs', optional(stream.stop, at('stop'), parseDurationNs, place)),
@@ -338,6 +355,18 @@ function streamOf(
       }
     case 'tcp-bulk':
       return { ...common, kind: stream.kind, ...given('rateBps', rateBps) }
+    case 'pcap':
+      return {
+        ...common,
+        kind: stream.kind,
+        ...given('rateBps', rateBps),
+        capture: {
+          file: stream.file ?? '',
+          speed: stream.speed ?? 1,
+          loop: stream.loop ?? true,
+          ...given('pcpByDscp', stream.class === undefined ? [...pcpByDscp(marking)] : undefined),
+        },
+      }
   }
 }
 

@@ -12,10 +12,23 @@ import { checksum, pseudoHeaderIpv4, pseudoHeaderIpv6 } from './checksum.js'
 export interface Rewrite {
   /** 802.1Q VLAN number; an untagged frame gets a tag. `none` takes all tags off. */
   readonly vlan?: number | 'none'
-  /** 802.1Q priority; an untagged frame gets a tag, with VLAN 0 (a priority tag) unless `vlan` says another. */
-  readonly pcp?: number
+  /**
+   * 802.1Q priority, or a table of it by DSCP; an untagged frame gets a tag, with VLAN 0 (a priority tag) unless `vlan`
+   * says another.
+   */
+  readonly pcp?: number | readonly number[]
   /** Of IPv4 and IPv6; the two ECN bits stay. */
   readonly dscp?: number
+  /** The frame is made one from a host of a lab to another. */
+  readonly between?: Ends
+}
+
+/** Addresses of IPv4 frames: six bytes and four bytes each. */
+export interface Ends {
+  readonly sourceMac: readonly number[]
+  readonly destinationMac: readonly number[]
+  readonly sourceAddress: readonly number[]
+  readonly destinationAddress: readonly number[]
 }
 
 export const ethernetHeaderBytes = 14
@@ -46,7 +59,8 @@ export class Rewriter {
     // What the snaplen cut off was on the wire once: zeros take its place, so that the load stays the same.
     if (wireLength > captured) this.bytes.fill(0, captured, wireLength)
     if (!this.changes && wireLength <= captured) return wireLength
-    const shift = this.retag(wireLength)
+    const shift = this.retag(frame, wireLength)
+    this.readdress(frame, shift)
     if (frame.network === absent) return wireLength + shift
     const network = frame.network - start + shift
     if (frame.dscp !== absent) this.remark(network)
@@ -55,8 +69,9 @@ export class Rewriter {
   }
 
   /** Sets or takes off tags; returns by how many bytes the frame grew. */
-  private retag(length: number): number {
-    const { vlan, pcp } = this.rewrite
+  private retag(frame: Frame, length: number): number {
+    const { vlan } = this.rewrite
+    const pcp = this.priorityOf(frame)
     if (vlan === undefined && pcp === undefined) return 0
     const tags = this.tagsEnd(length)
     if (vlan === 'none') {
@@ -73,6 +88,23 @@ export class Rewriter {
     const old = this.view.getUint16(at)
     this.view.setUint16(at, ((pcp ?? old >> 13) << 13) | (old & 0x1000) | (vlan ?? old & 0xfff))
     return 0
+  }
+
+  private priorityOf(frame: Frame): number | undefined {
+    const { pcp, dscp } = this.rewrite
+    if (typeof pcp === 'number' || pcp === undefined) return pcp
+    return pcp[dscp ?? Math.max(frame.dscp, 0)]
+  }
+
+  private readdress(frame: Frame, shift: number): void {
+    const { between } = this.rewrite
+    if (between === undefined) return
+    this.bytes.set(between.destinationMac, 0)
+    this.bytes.set(between.sourceMac, 6)
+    if (frame.ipVersion !== 4) return
+    const network = frame.network - frame.start + shift
+    this.bytes.set(between.sourceAddress, network + 12)
+    this.bytes.set(between.destinationAddress, network + 16)
   }
 
   /** Index behind the last whole tag. */

@@ -232,6 +232,34 @@ test('traffic that nobody announced is its own row, and its PCP must fit its DSC
   assert.deepEqual(marks.wrong_by_role, { other: 8 })
 })
 
+test('a replayed capture is known by its address, and may keep its own marks', async (t) => {
+  const lab = new Lab()
+  const replayed: ExpectedFlow = {
+    role: 'cross-traffic 0 pcap',
+    protocol: 'ip',
+    serverAddress: '10.0.1.128',
+    serverPort: 0,
+    vlan: 200,
+  }
+  const frame = (i: number, pcp: number): Uint8Array =>
+    tcpFrame({
+      ...{ sourceMac: neighbourMac, destinationMac, destination: '10.0.1.128', dscp: 46, ipId: i },
+      ...{ tags: [{ vlan: 200, pcp }], sourcePort: i, destinationPort: 7 * i, payload: payload(100, i) },
+    })
+  for (let i = 1; i <= 5; i++) lab.forward(frame(i, 5), i * 1000, 10, { from: 'neighbour', lost: i === 4 })
+  lab.forward(frame(6, 0), 6000, 10, { from: 'neighbour' })
+  const { classes, marks } = await lab.analyse(t, { flows: [replayed] })
+  assert.deepEqual(
+    classes.map(({ role, pcp, packets, packets_lost }) => [role, pcp, packets, packets_lost]),
+    [
+      ['cross-traffic 0 pcap', 5, 5, 1],
+      ['cross-traffic 0 pcap', 0, 1, 0],
+    ],
+  )
+  assert.deepEqual(marks.wrong_by_role, { 'cross-traffic 0 pcap': 3 })
+  assert.deepEqual(marks.examples[0]?.expected, { vlan: 200, pcp: 5, dscp: 46 })
+})
+
 test('frames to others do not count as lost; floods and moved addresses do', async (t) => {
   const lab = new Lab()
   const guestMac = '02:00:00:00:00:99'

@@ -122,6 +122,21 @@ test('streams carry their units and their defaults', () => {
   assert.equal(plain.packetBytes, 1500)
 })
 
+test('a replayed capture keeps its marks unless it has a class, and goes round unless told not to', () => {
+  const [kept, marked] = parsed(
+    `cross_traffic:
+  - { kind: pcap, file: a.pcap, speed: 2 }
+  - { kind: pcap, file: a.pcap, rate: 10mbit, class: AF11, loop: false }`,
+  ).crossTraffic
+  assert.ok(kept?.kind === 'pcap' && marked?.kind === 'pcap')
+  assert.equal(kept.trafficClass.name, 'as captured')
+  assert.equal(kept.capture.pcpByDscp?.[56], 7)
+  assert.deepEqual([kept.capture.speed, kept.capture.loop], [2, true])
+  assert.equal(marked.trafficClass.dscp, 10)
+  assert.equal(marked.capture.pcpByDscp, undefined)
+  assert.deepEqual([marked.rateBps, marked.capture.loop], [10e6, false])
+})
+
 test('--set replaces, adds and removes before anything is checked', () => {
   const scenario = parsed(defaultScenarioText, [
     'guest.memory=16MiB',
@@ -207,6 +222,14 @@ const mistakes: readonly (readonly [string, RegExp, string])[] = [
   ['guest: { memory: 65GiB }', /it must be at most 64GiB/, 'contradiction'],
   ['guest: { page_size: 5KiB }', /power of two/, 'contradiction'],
   ['link: { rate: 0mbit }', /link\.rate: it must be more than 0/, 'contradiction'],
+  ['cross_traffic: [{ kind: pcap }]', /cross_traffic\.0\.kind: pcap needs a file/, 'contradiction'],
+  ['cross_traffic: [{ kind: tcp-bulk, file: a.pcap }]', /only kind pcap has it/, 'contradiction'],
+  [
+    'cross_traffic: [{ kind: pcap, file: a.pcap, rate: 1mbit, speed: 2 }]',
+    /give speed or rate, not both/,
+    'contradiction',
+  ],
+  ['cross_traffic: [{ kind: pcap, file: a.pcap, flows: 2 }]', /replayed as it is/, 'contradiction'],
   ['cross_traffic: [{ kind: udp-cbr }]', /cross_traffic\.0\.kind: udp-cbr needs a rate/, 'contradiction'],
   [
     'cross_traffic: [{ kind: tcp-bulk, packet_size: 100B }]',

@@ -12,6 +12,8 @@ import {
   prepareCrossTraffic,
 } from '../../src/agent/traffic/cross-traffic.js'
 import { bestEffortName, defaultTable, trafficClass } from '../../src/marking/traffic-class.js'
+import { ethernet, payload, pcapFile, tcpFrame, udpFrame } from '../support/pcap-builder.js'
+import { temporaryFile } from '../support/temporary.js'
 import { capture, inside, makePair, type Pair, type Side, startInside, withoutRoot } from './pair.js'
 
 const main = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
@@ -30,7 +32,11 @@ const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 /** The left side is both the neighbour and the source, the right side the destination. */
 async function prepare(streams: readonly Partial<CrossStream>[]): Promise<CrossTraffic> {
-  const host = (side: Side) => ({ inside: ['ip', 'netns', 'exec', side.namespace], address: side.address })
+  const host = (side: Side) => ({
+    inside: ['ip', 'netns', 'exec', side.namespace],
+    address: side.address,
+    card: { device: side.device, mac: macOf(side), mtuBytes: 1500, vlan: 200 },
+  })
   return await prepareCrossTraffic({
     streams: streams.map((stream) => ({
       kind: 'udp-cbr',
@@ -38,7 +44,7 @@ async function prepare(streams: readonly Partial<CrossStream>[]): Promise<CrossT
       trafficClass: classOf(bestEffortName),
       from: 'neighbour',
       startNs: 0,
-      ...(stream.kind !== 'tcp-bulk' && { packetBytes: 1500 }),
+      ...(stream.kind === undefined && { packetBytes: 1500 }),
       ...stream,
     })),
     hosts: { neighbour: host(pair.left), source: host(pair.left), destination: host(pair.right) },
@@ -70,6 +76,10 @@ function processesIn(side: Side): string {
   return execFileSync('ip', ['netns', 'pids', side.namespace], { encoding: 'utf8' }).trim()
 }
 
+function macOf(side: Side): string {
+  return inside(side, 'cat', `/sys/class/net/${side.device}/address`).trim()
+}
+
 /** Within 1 %, unless the process itself says that it was held off: then the shortfall is what it gave up. */
 function assertRate(row: CrossTrafficRow, askedMbps: number): void {
   const reachable = askedMbps * (row.packets_sent / (row.packets_sent + row.skipped))
@@ -90,6 +100,45 @@ for (const rateMbps of [10, 120, 300]) {
     assert(row.delay_ms !== null && row.delay_ms.p50 > 0 && row.delay_ms.p50 <= row.delay_ms.max)
   })
 }
+
+test('a capture is replayed to nobody, marked anew, and counted frame by frame', {
+  skip: withoutRoot,
+}, async (t) => {
+  const frames = Array.from({ length: 50 }, (_, i) => ({
+    atNs: i * 1_000_000,
+    bytes: i % 5 === 0 ? ethernet({}, 0x0806, payload(28)) : udpFrame({ payload: payload(500, i), dscp: 46 }),
+  }))
+  const capture = { file: temporaryFile(t, 'a.pcap', pcapFile(frames)), speed: 1, loop: false }
+  const marks = { trafficClass: classOf('AF11') }
+  const [once, round] = await run(
+    [
+      { kind: 'pcap', capture, ...marks },
+      { kind: 'pcap', capture: { ...capture, loop: true }, rateBps: 4e6, ...marks },
+    ],
+    1000,
+  )
+  assert(once && round)
+  assert.deepEqual([once.packets_sent, once.packets_received, once.loss_ratio], [40, 40, 0])
+  assert.equal(once.class, 'AF11')
+  assert(round.packets_sent > 200, `${round.packets_sent} frames`)
+  assert.equal(round.packets_received, round.packets_sent)
+  assert.equal(processesIn(pair.left), '')
+})
+
+test('a capture that cannot be replayed is refused before anything is sent', {
+  skip: withoutRoot,
+}, async (t) => {
+  const bytes = tcpFrame({ payload: payload(2000) })
+  const file = temporaryFile(t, 'a.pcap', pcapFile([{ atNs: 0, bytes }]))
+  for (const [name, message] of [
+    [file, /longer than link\.mtu \(1500\)/],
+    ['nonesuch.pcap', /nonesuch\.pcap/],
+  ] as const) {
+    const capture = { file: name, speed: 1, loop: false }
+    await assert.rejects(prepare([{ kind: 'pcap', capture }]), message)
+  }
+  assert.equal(processesIn(pair.left) + processesIn(pair.right), '')
+})
 
 test('loss_ratio counts exactly what a shaper dropped', { skip: withoutRoot }, async () => {
   // On the way in, where the sender is no longer charged for the frame: a full queue drops and does not hold back.

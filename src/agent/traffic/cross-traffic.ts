@@ -17,13 +17,26 @@ import type { TrafficSide } from './side.js'
 
 export type SendingHost = 'neighbour' | 'source'
 
+/** What a stream of kind pcap replays. */
+export interface ReplayedCapture {
+  readonly file: string
+  /** Times the speed of the capture, unless there is a rate. */
+  readonly speed: number
+  /** Begin again at the end of the file. */
+  readonly loop: boolean
+  /** The PCP of each DSCP, where the frames keep theirs; absent: all get the stream's class. */
+  readonly pcpByDscp?: readonly number[]
+}
+
 /** An entry of a scenario's cross_traffic. */
 export interface CrossStream {
   readonly kind: FlowKind
-  /** Bits of whole frames per second, all flows together; absent only for tcp-bulk. */
+  /** Bits of whole frames per second, all flows together; udp-cbr needs it. */
   readonly rateBps?: number
   /** IP packet of udp-cbr. */
   readonly packetBytes?: number
+  /** Needed by pcap. */
+  readonly capture?: ReplayedCapture
   readonly flows: number
   readonly trafficClass: TrafficClass
   readonly from: SendingHost
@@ -37,6 +50,16 @@ export interface TrafficHost {
   readonly inside: readonly string[]
   /** IPv4 address in the tenants' network. */
   readonly address: string
+  /** Where a capture is replayed to and from; needed by kind pcap. */
+  readonly card?: TrafficCard
+}
+
+export interface TrafficCard {
+  readonly device: string
+  readonly mac: string
+  readonly mtuBytes: number
+  /** VLAN of the tenants. */
+  readonly vlan: number
 }
 
 export interface CrossTrafficOptions {
@@ -137,7 +160,11 @@ class Running implements CrossTraffic {
     const { streams, hosts } = this.options
     if (streams.length === 0) return
     const local = { host: hosts.destination.address, port: 0 }
-    const flows = streams.map((stream, i) => ({ ...this.common(stream, i), local }))
+    const flows = streams.map((stream, i) => ({
+      ...this.common(stream, i),
+      local,
+      ...this.capture(stream, i),
+    }))
     const receiver = await this.spawn('destination', { role: 'receive', flows })
     this.receiver = receiver
     for (const from of ['neighbour', 'source'] as const) await this.prepareSender(from, receiver)
@@ -190,7 +217,8 @@ class Running implements CrossTraffic {
       if (stream.from !== from) return []
       const port = receiver.ports[idOf(i)]
       assert(port !== undefined, 'the receiver names the port of each flow')
-      return [{ ...this.common(stream, i), local, peer: { host: hosts.destination.address, port } }]
+      const peer = { host: hosts.destination.address, port }
+      return [{ ...this.common(stream, i), local, peer, ...this.capture(stream, i) }]
     })
     if (flows.length > 0) this.senders.set(from, await this.spawn(from, { role: 'send', flows }))
   }
@@ -202,6 +230,29 @@ class Running implements CrossTraffic {
 
   private sides(): readonly TrafficSide[] {
     return [...(this.receiver ? [this.receiver] : []), ...this.senders.values()]
+  }
+
+  /** For a receiver as well, which tells the frames by their addresses. */
+  private capture(stream: CrossStream, index: number): Pick<FlowConfig, 'capture'> {
+    if (stream.capture === undefined) return {}
+    const { hosts } = this.options
+    const from = hosts[stream.from]
+    const to = hosts.destination
+    assert(from.card !== undefined && to.card !== undefined, 'a capture is replayed between known cards')
+    const { file, speed, loop, pcpByDscp } = stream.capture
+    return {
+      capture: {
+        ...{ file, speed, loop },
+        device: from.card.device,
+        mtu_bytes: from.card.mtuBytes,
+        vlan: from.card.vlan,
+        source_mac: macBytes(from.card.mac),
+        destination_mac: macBytes(to.card.mac),
+        source_address: addressBytes(from.address),
+        destination_address: addressBytes(replayAddress(to.address, index)),
+        ...(pcpByDscp !== undefined && { pcp_by_dscp: pcpByDscp }),
+      },
+    }
   }
 
   private common(stream: CrossStream, index: number): Omit<FlowConfig, 'local'> {
@@ -220,6 +271,22 @@ class Running implements CrossTraffic {
       ...(kind === 'tcp-bulk' && { congestion_control: this.options.congestionControl }),
     }
   }
+}
+
+/** Nobody's own address in the network of `host`: what is replayed there must meet no socket, and get no answer. */
+export function replayAddress(host: string, index: number): string {
+  return host.replace(/\d+$/, String(replayAddressFirst + index))
+}
+
+/** There are at most 64 streams in a scenario. */
+const replayAddressFirst = 128
+
+function macBytes(mac: string): number[] {
+  return mac.split(':').map((byte) => Number.parseInt(byte, 16))
+}
+
+function addressBytes(address: string): number[] {
+  return address.split('.').map(Number)
 }
 
 function idOf(index: number): string {

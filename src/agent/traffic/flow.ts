@@ -16,6 +16,8 @@ export interface TrafficFlow {
   end(): void
   /** When the last packet arrived, on the monotonic clock; 0 for a sender. */
   lastArrivalNs(): number
+  /** After `end`: resolves when `stats` is final, for a sender that cannot tell at once. */
+  settled?(): Promise<void>
   stats(): FlowStats
   close(): Promise<void>
 }

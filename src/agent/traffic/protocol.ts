@@ -6,7 +6,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { usageError } from '../../support/errors.js'
 
-export type FlowKind = 'udp-cbr' | 'tcp-bulk'
+export type FlowKind = 'udp-cbr' | 'tcp-bulk' | 'pcap'
 
 /** One entry of a scenario's cross-traffic, as one host sees it. */
 export interface FlowConfig {
@@ -32,6 +32,26 @@ export interface FlowConfig {
   /** After the start command; absent: until stopped. */
   readonly stop_ms?: number
   readonly congestion_control?: string
+  /** Needed by pcap. */
+  readonly capture?: CaptureConfig
+}
+
+/** What a replayed capture is, and as whose frames it travels. MAC and IPv4 addresses are lists of their bytes. */
+export interface CaptureConfig {
+  readonly file: string
+  /** Times the speed of the capture, unless there is a rate. */
+  readonly speed: number
+  /** Begin again at the end of the file. */
+  readonly loop: boolean
+  readonly device: string
+  readonly mtu_bytes: number
+  readonly vlan: number
+  readonly source_mac: readonly number[]
+  readonly destination_mac: readonly number[]
+  readonly source_address: readonly number[]
+  readonly destination_address: readonly number[]
+  /** The PCP of each DSCP, where the frames keep theirs; absent: all get the flow's. */
+  readonly pcp_by_dscp?: readonly number[]
 }
 
 export interface TrafficConfig {
@@ -50,7 +70,7 @@ export interface SendStats {
   readonly asked_mbps: number | null
   /** Bits of whole frames, tag and Ethernet header included, per second of the duration. */
   readonly offered_mbps: number
-  /** Datagrams, or TCP segments with payload. */
+  /** Datagrams, TCP segments with payload, or frames of a capture. */
   readonly packets: number
   readonly frame_bytes: number
   /** udp-cbr: frames given up because the sender was held off for too long. */
@@ -129,13 +149,43 @@ const endpoint = {
   },
 }
 
+const bytesSchema = (length: number): object => ({
+  type: 'array',
+  minItems: length,
+  maxItems: length,
+  items: { type: 'integer', minimum: 0, maximum: 255 },
+})
+
+const captureSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: [
+    ...['file', 'speed', 'loop', 'device', 'mtu_bytes', 'vlan'],
+    ...['source_mac', 'destination_mac', 'source_address', 'destination_address'],
+  ],
+  properties: {
+    file: { type: 'string', minLength: 1 },
+    speed: { type: 'number', exclusiveMinimum: 0 },
+    loop: { type: 'boolean' },
+    device: { type: 'string', minLength: 1 },
+    mtu_bytes: { type: 'integer', minimum: 64, maximum: 65_535 },
+    vlan: { type: 'integer', minimum: 0, maximum: 4094 },
+    source_mac: bytesSchema(6),
+    destination_mac: bytesSchema(6),
+    source_address: bytesSchema(4),
+    destination_address: bytesSchema(4),
+    pcp_by_dscp: bytesSchema(64),
+  },
+}
+
 const flowSchema = {
   type: 'object',
   additionalProperties: false,
   required: ['id', 'kind', 'flows', 'class', 'dscp', 'pcp', 'local'],
   properties: {
     id: { type: 'string', minLength: 1 },
-    kind: { enum: ['udp-cbr', 'tcp-bulk'] },
+    kind: { enum: ['udp-cbr', 'tcp-bulk', 'pcap'] },
+    capture: captureSchema,
     flows: { type: 'integer', minimum: 1, maximum: 1000 },
     class: { type: 'string' },
     dscp: { type: 'integer', minimum: 0, maximum: 63 },
@@ -156,7 +206,17 @@ const configSchema = {
   required: ['role', 'flows'],
   properties: {
     role: { enum: ['send', 'receive'] },
-    flows: { type: 'array', minItems: 1, maxItems: 256, items: flowSchema },
+    flows: {
+      type: 'array',
+      minItems: 1,
+      maxItems: 256,
+      items: {
+        ...flowSchema,
+        if: { properties: { kind: { const: 'pcap' } } },
+        // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON schema.
+        then: { required: ['capture'] },
+      },
+    },
   },
   if: { properties: { role: { const: 'send' } } },
   // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON schema.

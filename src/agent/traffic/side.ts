@@ -3,6 +3,7 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
 import { monotonicNs } from '../clock.js'
 import { milliseconds, type OnFlowError, round3, type TrafficFlow } from './flow.js'
+import { PcapReceiver, PcapSender } from './pcap.js'
 import type { FlowConfig, ProcessStats, StatsAnswer, TrafficConfig } from './protocol.js'
 import { TcpBulkReceiver, TcpBulkSender } from './tcp-bulk.js'
 import { UdpCbrReceiver, UdpCbrSender } from './udp-cbr.js'
@@ -51,6 +52,8 @@ async function makeFlow(
       return receiving
         ? await TcpBulkReceiver.listen(config, onError)
         : await TcpBulkSender.connect(config, onError)
+    case 'pcap':
+      return receiving ? await PcapReceiver.open(config, onError) : await PcapSender.open(config, onError)
   }
 }
 
@@ -88,6 +91,7 @@ class LocalSide implements TrafficSide {
   async stop(): Promise<StatsAnswer> {
     this.silence()
     const own = this.processStats()
+    await Promise.all(this.flows.map((flow) => flow.settled?.()))
     await this.untilQuiet()
     return { stats: this.flows.map((flow) => flow.stats()), process: own }
   }
