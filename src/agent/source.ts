@@ -14,6 +14,7 @@ import { Guest, type GuestSpec } from '../workload/guest.js'
 import { AgentTestbed } from './agent-testbed.js'
 import { monotonicNs } from './clock.js'
 import { type LaneStatistics, Link, type LinkOptions } from './link.js'
+import { runQueueWaitNs } from './run-queue.js'
 import { deviceState, type LaneEndpoint, type Session } from './session.js'
 import type { LaneHooks } from './source-lane.js'
 import { warmUp } from './warm-up.js'
@@ -60,6 +61,8 @@ export interface SourceResult {
   /** Share of one core that this process used during the migration. */
   readonly cpuShare: number
   readonly eventLoopDelayP99Ns: number
+  /** Time that this agent was ready and waited for a processor; absent where the kernel does not say. */
+  readonly runQueueWaitNs?: number
   readonly peakRssBytes: number
 }
 
@@ -119,6 +122,7 @@ class Source implements RunningSource {
   async #run(strategy: Strategy, journal: Journal): Promise<SourceResult> {
     const delay = monitorEventLoopDelay({ resolution: 5 })
     const cpuBefore = process.cpuUsage()
+    const waitedBefore = runQueueWaitNs()
     delay.enable()
 
     const link = await this.#open()
@@ -130,6 +134,7 @@ class Source implements RunningSource {
     const endedNs = this.#beganNs + record.totalNs
     delay.disable()
     const cpu = process.cpuUsage(cpuBefore)
+    const waited = runQueueWaitNs()
     return {
       record,
       verified,
@@ -141,6 +146,9 @@ class Source implements RunningSource {
       guestRunNs: this.#guest.guestNs,
       cpuShare: ((cpu.user + cpu.system) * 1000) / Math.max(1, monotonicNs() - this.#beganNs),
       eventLoopDelayP99Ns: delay.percentile(99),
+      ...(waited === undefined || waitedBefore === undefined
+        ? {}
+        : { runQueueWaitNs: waited - waitedBefore }),
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
     }
   }

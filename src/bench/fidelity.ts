@@ -4,6 +4,7 @@
  */
 
 import { cpus, release } from 'node:os'
+import type { SourceResult } from '../agent/source.js'
 import { columns } from '../cli/columns.js'
 import { interrupts } from '../cli/interrupts.js'
 import { inMigrationLab } from '../experiment/migration-lab.js'
@@ -14,6 +15,8 @@ import {
   fidelityCases,
   type Metric,
   metrics,
+  processorWait,
+  processorWaitMax,
   workloadNames,
 } from '../experiment/model-fidelity.js'
 import { strategies } from '../strategies/index.js'
@@ -22,6 +25,9 @@ import { requireLab } from '../topology/requirements.js'
 import { median } from './median.js'
 
 const setting = { memory: '32MiB', linkRate: '100mbit' } as const
+
+/** Runs that other programs of the box disturbed are replaced this often at most; of all, the least disturbed counts. */
+const replacements = 3
 
 interface Summary {
   readonly metric: Metric
@@ -76,10 +82,21 @@ async function measured(words: readonly string[]): Promise<readonly FidelityRow[
   await inMigrationLab(cases[0]!.scenario, signals.first, async (lab) => {
     for (const one of cases) {
       process.stderr.write(`${rows.length + 1} of ${cases.length}: ${one.workload} ${one.scheme} ...\n`)
-      rows.push(await compared(one, await lab.migrate(one.scenario)))
+      rows.push(await compared(one, await undisturbed(() => lab.migrate(one.scenario))))
     }
   })
+  signals.close()
   return rows
+}
+
+async function undisturbed(migrate: () => Promise<SourceResult>): Promise<SourceResult> {
+  let best = await migrate()
+  for (let i = 0; i < replacements && processorWait(best) > processorWaitMax; i++) {
+    process.stderr.write(`  the source waited ${percent(processorWait(best))} for a processor: once more\n`)
+    const other = await migrate()
+    if (processorWait(other) < processorWait(best)) best = other
+  }
+  return best
 }
 
 function summarised(rows: readonly FidelityRow[]): readonly Summary[] {
@@ -95,7 +112,18 @@ function text(rows: readonly FidelityRow[], summary: readonly Summary[]): string
     { title: 'workload', align: 'left' as const },
     { title: 'scheme', align: 'left' as const },
     { title: 'verified', align: 'left' as const },
-    ...['total ms', 'model', 'error', 'pages', 'model', 'error', 'downtime ms', 'model', 'error'].map(right),
+    ...[
+      'total ms',
+      'model',
+      'error',
+      'pages',
+      'model',
+      'error',
+      'downtime ms',
+      'model',
+      'error',
+      'waited',
+    ].map(right),
   ]
   const table = columns(
     heads,
@@ -108,6 +136,7 @@ function text(rows: readonly FidelityRow[], summary: readonly Summary[]): string
         shown(row.model[metric], metric),
         percent(row.error[metric]),
       ]),
+      percent(row.processor_wait),
     ]),
   )
   const { kernel, cpu, node } = environment()

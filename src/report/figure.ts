@@ -37,7 +37,7 @@ export function look(index: number): { readonly colour: string; readonly dash: s
 
 export function figure(spec: FigureSpec): string {
   const [wide, narrow] = [draw(spec, 'wide'), draw(spec, 'narrow')]
-  const csv = [spec.heads, ...spec.rows].map((row) => row.map(csvCell).join(',')).join('\r\n')
+  const csv = csvFile(spec)
   const alone = wide.replace(/(<svg[^>]*>)/, `$1<style>${figureStyle}</style>`)
   return `<figure id="${spec.id}">
 <figcaption><strong>${escapeHtml(spec.title)}</strong><br>${escapeHtml(spec.caption)}</figcaption>
@@ -47,6 +47,58 @@ ${spec.key === undefined ? '' : key(spec.key)}
 <a download="${spec.id}.csv" href="${dataAddress('text/csv', csv)}">CSV</a></p>
 <details><summary>The data of this figure (${spec.rows.length} rows)</summary>${dataTable(spec)}</details>
 </figure>`
+}
+
+/** The data behind a figure. */
+export function csvFile({ heads, rows }: Pick<FigureSpec, 'heads' | 'rows'>): string {
+  return [heads, ...rows].map((row) => row.map(csvCell).join(',')).join('\r\n')
+}
+
+const lineHeight = 24
+const pixelsPerLetter = 8
+
+/** The figure as a file of its own: title, key and caption inside the picture. */
+export function svgFile(spec: FigureSpec): string {
+  const drawn = draw(spec, 'wide')
+  const size = (name: string): number => Number(new RegExp(`<svg[^>]* ${name}="([0-9.]+)"`).exec(drawn)?.[1])
+  const width = size('width')
+  const top = 2 * lineHeight + (spec.key === undefined ? 0 : lineHeight)
+  const caption = wrapped(spec.caption, Math.floor(width / (pixelsPerLetter - 1)))
+  const height = top + size('height') + (caption.length + 1) * lineHeight
+  const texts = caption.map(
+    (line, i) =>
+      `<text x="12" y="${height - (caption.length - i) * lineHeight}" font-size="13" fill="var(--faint)">${escapeHtml(line)}</text>`,
+  )
+  return `<svg role="img" xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" aria-label="${escapeHtml(spec.title)}">
+<style>${figureStyle}</style>
+<rect width="${width}" height="${height}" fill="var(--ground)"/>
+<text x="12" y="${1.25 * lineHeight}" font-size="17" font-weight="bold" fill="var(--ink)">${escapeHtml(spec.title)}</text>
+${spec.key === undefined ? '' : drawnKey(spec.key, 2 * lineHeight)}
+${drawn.replace('<svg ', `<svg y="${top}" `)}
+${texts.join('\n')}
+</svg>
+`
+}
+
+function drawnKey(entries: readonly KeyEntry[], y: number): string {
+  let x = 12
+  const items = entries.map((entry) => {
+    const at = x
+    x += 44 + entry.name.length * pixelsPerLetter
+    return `<g transform="translate(${at} ${y - 6})">${swatch(entry)}<text x="30" y="11" font-size="13" fill="var(--ink)">${escapeHtml(entry.name)}</text></g>`
+  })
+  return items.join('')
+}
+
+/** Lines of at most so many letters, broken between words. */
+function wrapped(text: string, letters: number): readonly string[] {
+  const lines: string[] = []
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1)
+    if (last === undefined || last.length + 1 + word.length > letters) lines.push(word)
+    else lines[lines.length - 1] = `${last} ${word}`
+  }
+  return lines
 }
 
 /** A table longer than this is for the CSV. */
@@ -76,13 +128,17 @@ function draw(spec: FigureSpec, size: 'wide' | 'narrow'): string {
 }
 
 function key(entries: readonly KeyEntry[]): string {
-  const items = entries.map(({ name, colour, dash, area }) => {
-    const swatch = area
-      ? `<rect width="24" height="12" fill="${colour}" stroke="var(--line)"/>`
-      : `<line x2="24" y1="6" y2="6" stroke="${colour}" stroke-width="3" stroke-dasharray="${dash ?? ''}"/>`
-    return `<li><svg width="24" height="12" aria-hidden="true">${swatch}</svg>${escapeHtml(name)}</li>`
-  })
+  const items = entries.map(
+    (entry) =>
+      `<li><svg width="24" height="12" aria-hidden="true">${swatch(entry)}</svg>${escapeHtml(entry.name)}</li>`,
+  )
   return `<ul class="key">${items.join('')}</ul>`
+}
+
+function swatch({ colour, dash, area }: KeyEntry): string {
+  return area
+    ? `<rect width="24" height="12" fill="${colour}" stroke="var(--line)"/>`
+    : `<line x2="24" y1="6" y2="6" stroke="${colour}" stroke-width="3" stroke-dasharray="${dash ?? ''}"/>`
 }
 
 function csvCell(cell: Cell): string {

@@ -1,0 +1,62 @@
+/** What both reproductions share: the options, the lab of the emulator, the pictures. */
+
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Command, Option } from 'commander'
+import type { SourceResult } from '../agent/source.js'
+import { inMigrationLab } from '../experiment/migration-lab.js'
+import type { Scenario } from '../experiment/scenario.js'
+import { type FigureSpec, svgFile } from '../report/figure.js'
+import { failure, messageOf } from '../support/errors.js'
+import { requireLab } from '../topology/requirements.js'
+import { globalOptions } from './globals.js'
+import { interrupts } from './interrupts.js'
+
+export interface ReproductionOptions {
+  readonly emulator?: true
+  readonly svg?: string
+}
+
+export function reproductionOptions(command: Command, seconds: number): Command {
+  return command
+    .addOption(new Option('--emulator', `measure on real frames too; needs root, takes some ${seconds} s`))
+    .addOption(new Option('--svg <directory>', 'write the figures there, as SVG'))
+}
+
+/** Adds the emulator's part in a lab of its own; `began` of the work goes to a terminal. */
+export async function emulated<T>(
+  lab: Scenario,
+  command: Command,
+  work: (migrate: (scenario: Scenario) => Promise<SourceResult>, began: (what: string) => void) => Promise<T>,
+): Promise<T> {
+  requireLab()
+  const { json, quiet } = globalOptions(command)
+  const chatty = !json && !quiet && process.stderr.isTTY === true
+  const signals = interrupts()
+  try {
+    return await inMigrationLab(lab, signals.first, ({ migrate }) =>
+      work(migrate, (what) => {
+        if (chatty) process.stderr.write(`${what} ...\n`)
+      }),
+    )
+  } finally {
+    signals.close()
+  }
+}
+
+/** Writes each figure as FIGURE.svg into the directory; returns the files. */
+export function writeFigures(directory: string, figures: readonly FigureSpec[]): readonly string[] {
+  try {
+    mkdirSync(directory, { recursive: true })
+    return figures.map((figure) => {
+      const file = join(directory, `${figure.id}.svg`)
+      writeFileSync(file, svgFile(figure))
+      return file
+    })
+  } catch (error) {
+    throw failure(`the figures cannot be written to ${directory}: ${messageOf(error)}`, {
+      code: 'cannot-write',
+      next: 'Name a directory that you may write to.',
+    })
+  }
+}
