@@ -4,6 +4,7 @@ import { decode } from '../capture/decode.js'
 import type { Frame } from '../capture/frame.js'
 import type { FrameReader } from '../capture/read.js'
 import type { TimeBase } from '../capture/record-scanner.js'
+import { batchFrames, SegmentBatch } from '../capture/segment-batch.js'
 import { CapturePass, type PassOptions } from './capture-pass.js'
 import type { FrameFilter } from './filter.js'
 
@@ -22,20 +23,25 @@ export async function analyseCapture(reader: FrameReader, options: CaptureOption
   const pass = new CapturePass(options)
   const { filter, fromNs, toNs, also } = options
   const selects = filter !== undefined || fromNs !== undefined || toNs !== undefined
-  if (!selects && also === undefined) await takeAll(reader, pass)
+  const inBatches = !selects && also === undefined && options.seriesOfFlows !== true
+  if (inBatches) await takeAll(reader, pass)
   else await takeSome(reader, pass, options)
   return pass
 }
 
 async function takeAll(reader: FrameReader, pass: CapturePass): Promise<void> {
-  do takeChunk(reader, pass)
+  const batch = new SegmentBatch()
+  do takeChunk(reader, pass, batch)
   while (await reader.fill())
 }
 
-/** A function of its own: the engine compiles it as a whole, and the time goes here. */
-function takeChunk(reader: FrameReader, pass: CapturePass): void {
+function takeChunk(reader: FrameReader, pass: CapturePass, batch: SegmentBatch): void {
   const { frame } = reader
-  while (reader.next()) {
+  for (;;) {
+    reader.gather(batch)
+    if (batch.count > 0) pass.takeBatch(batch, frame)
+    if (batch.count === batchFrames) continue
+    if (!reader.next()) return
     decode(frame)
     pass.take(frame)
   }

@@ -2,7 +2,14 @@
 
 import { flagAck, flagSyn } from '../capture/decode.js'
 import type { Frame } from '../capture/frame.js'
-import { ClassTable } from './class-table.js'
+import {
+  type SegmentBatch,
+  segmentMarks,
+  segmentPayload,
+  segmentRow,
+  segmentWidth,
+} from '../capture/segment-batch.js'
+import { type ClassCounters, ClassTable } from './class-table.js'
 import { FlowTable } from './flow-table.js'
 import { MigrationWatch } from './migration-watch.js'
 import { Series, SeriesClock } from './series.js'
@@ -21,8 +28,6 @@ export interface PassOptions {
 
 export class CapturePass {
   packets = 0
-  // -0 makes the engine keep this as a double from the start; it passes 2^31 in any long capture.
-  bytes = -0
   firstNs = Number.POSITIVE_INFINITY
   lastNs = Number.NEGATIVE_INFINITY
   readonly clock: SeriesClock
@@ -43,12 +48,15 @@ export class CapturePass {
     this.migrations = new MigrationWatch(this.flows, pageDots)
   }
 
+  get bytes(): number {
+    return this.classes.rows.reduce((sum, row) => sum + row.bytes, 0)
+  }
+
   /** Counts one decoded frame. */
   take(frame: Frame): void {
     const { timeNs, wireLength } = frame
     if (this.packets === 0) this.clock.originNs = timeNs
     this.packets++
-    this.bytes += wireLength
     if (timeNs < this.firstNs) this.firstNs = timeNs
     if (timeNs > this.lastNs) this.lastNs = timeNs
     const row = this.classes.of(frame)
@@ -66,6 +74,47 @@ export class CapturePass {
     if (this.directionSeries !== undefined) this.directionSeries[direction]?.add(timeNs, wireLength)
   }
 
+  /** Counts the frames of a batch; `frame` is where those that need a closer look are decoded. */
+  takeBatch(batch: SegmentBatch, frame: Frame): void {
+    const { count, fields, timeNs } = batch
+    const { directions, migrations } = this
+    if (this.packets === 0) this.clock.originNs = timeNs[0]!
+    this.packets += count
+    this.countTimes(batch)
+    this.classes.countBatch(batch)
+    this.flows.findBatch(batch)
+    while (this.knownFlows < this.flows.count) this.add()
+    directions.takeBatch(batch, frame)
+    for (let k = 0; k < directions.repeats; k++) {
+      this.classOf(batch, directions.repeatAt[k]!).retransmits++
+    }
+    for (let k = 0; k < directions.answers; k++) {
+      this.classOf(batch, directions.answerAt[k]!).roundTrips.add(directions.answerNs[k]!)
+    }
+    for (let i = 0; i < count; i++) {
+      const row = fields[segmentWidth * i + segmentRow]!
+      if (fields[segmentWidth * i + segmentPayload] === 0 || migrations.ignores(row)) continue
+      batch.show(i, frame)
+      migrations.segment(row, frame)
+    }
+  }
+
+  private countTimes({ count, timeNs }: SegmentBatch): void {
+    let first = this.firstNs
+    let last = this.lastNs
+    for (let i = 0; i < count; i++) {
+      const now = timeNs[i]!
+      if (now < first) first = now
+      if (now > last) last = now
+    }
+    this.firstNs = first
+    this.lastNs = last
+  }
+
+  private classOf(batch: SegmentBatch, i: number): ClassCounters {
+    return this.classes.ofMarks(batch.fields[segmentWidth * i + segmentMarks]!)
+  }
+
   private takeTcp(found: number, frame: Frame): void {
     let direction = found
     if ((frame.flags & (flagSyn | flagAck)) === flagSyn && this.directions.reopens(direction, frame)) {
@@ -77,7 +126,7 @@ export class CapturePass {
   }
 
   private add(): void {
-    this.knownFlows = this.flows.count
+    this.knownFlows++
     this.directions.add()
     this.directionSeries?.push(new Series(this.clock), new Series(this.clock))
   }

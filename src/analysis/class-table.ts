@@ -1,6 +1,13 @@
 /** Counters per traffic class: what carries one VLAN number, PCP and DSCP. */
 
 import type { Frame } from '../capture/frame.js'
+import {
+  type SegmentBatch,
+  segmentMarks,
+  segmentPayload,
+  segmentWidth,
+  segmentWireLength,
+} from '../capture/segment-batch.js'
 import { Histogram } from './histogram.js'
 import { Series, type SeriesClock } from './series.js'
 
@@ -34,6 +41,35 @@ export class ClassCounters {
     this.lastNs = frame.timeNs
     this.series.add(frame.timeNs, frame.wireLength)
   }
+
+  /** Counts the frames of a batch from `first` on, as far as they are of one class and bin; returns where that ends. */
+  countRun(batch: SegmentBatch, first: number): number {
+    const { count, fields, timeNs } = batch
+    const { series } = this
+    if (this.packets === 0) this.firstNs = timeNs[first]!
+    series.turnTo(timeNs[first]!)
+    const { binFromNs, binToNs } = series
+    const marks = fields[segmentWidth * first + segmentMarks]!
+    let bytes = 0
+    let payloadBytes = 0
+    let i = first
+    do {
+      bytes += fields[segmentWidth * i + segmentWireLength]!
+      payloadBytes += fields[segmentWidth * i + segmentPayload]!
+      i++
+    } while (
+      i < count &&
+      fields[segmentWidth * i + segmentMarks] === marks &&
+      timeNs[i]! >= binFromNs &&
+      timeNs[i]! < binToNs
+    )
+    this.packets += i - first
+    this.bytes += bytes
+    this.payloadBytes += payloadBytes
+    this.lastNs = timeNs[i - 1]!
+    series.addToBin(bytes, i - first)
+    return i
+  }
 }
 
 const vlanValues = 4097
@@ -51,23 +87,41 @@ export class ClassTable {
   constructor(private readonly clock: SeriesClock) {}
 
   of(frame: Frame): ClassCounters {
-    const block = this.blocks[frame.vlan + 1]!
-    const number = this.numbers[block + (frame.pcp + 1) * dscpValues + frame.dscp + 1]
-    if (block !== none && number !== undefined && number !== none) return this.rows[number]!
-    return this.add(frame)
+    return this.find(frame.vlan, frame.pcp, frame.dscp)
   }
 
-  private add(frame: Frame): ClassCounters {
+  /** The class of a row of a batch. */
+  ofMarks(marks: number): ClassCounters {
+    return this.find((marks >> 16) - 1, ((marks >> 8) & 0xff) - 1, (marks & 0xff) - 1)
+  }
+
+  /** Counts the frames of a batch. */
+  countBatch(batch: SegmentBatch): void {
+    const { count, fields } = batch
+    for (let i = 0; i < count; ) {
+      const row = this.ofMarks(fields[segmentWidth * i + segmentMarks]!)
+      i = row.countRun(batch, i)
+    }
+  }
+
+  private find(vlan: number, pcp: number, dscp: number): ClassCounters {
+    const block = this.blocks[vlan + 1]!
+    const number = this.numbers[block + (pcp + 1) * dscpValues + dscp + 1]
+    if (block !== none && number !== undefined && number !== none) return this.rows[number]!
+    return this.add(vlan, pcp, dscp)
+  }
+
+  private add(vlan: number, pcp: number, dscp: number): ClassCounters {
     const size = pcpValues * dscpValues
-    if (this.blocks[frame.vlan + 1] === none) {
+    if (this.blocks[vlan + 1] === none) {
       const larger = new Int32Array(this.numbers.length + size).fill(none)
       larger.set(this.numbers)
-      this.blocks[frame.vlan + 1] = this.numbers.length
+      this.blocks[vlan + 1] = this.numbers.length
       this.numbers = larger
     }
-    const block = this.blocks[frame.vlan + 1]!
-    this.numbers[block + (frame.pcp + 1) * dscpValues + frame.dscp + 1] = this.rows.length
-    const row = new ClassCounters(frame.vlan, frame.pcp, frame.dscp, this.clock)
+    const block = this.blocks[vlan + 1]!
+    this.numbers[block + (pcp + 1) * dscpValues + dscp + 1] = this.rows.length
+    const row = new ClassCounters(vlan, pcp, dscp, this.clock)
     this.rows.push(row)
     return row
   }

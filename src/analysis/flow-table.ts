@@ -3,7 +3,17 @@
  * directions are the rows 2 n (from whoever sent the first frame) and 2 n + 1 of the table of counters.
  */
 
+import { protocolTcp } from '../capture/decode.js'
 import type { Frame } from '../capture/frame.js'
+import {
+  type SegmentBatch,
+  segmentDestination,
+  segmentMarks,
+  segmentPorts,
+  segmentRow,
+  segmentSource,
+  segmentWidth,
+} from '../capture/segment-batch.js'
 import { AddressBook, formatIpv4 } from './addresses.js'
 
 const none = -1
@@ -59,10 +69,45 @@ export class FlowTable {
     return this.find(frame, source, this.addresses.number(frame.view, frame.network + 24), ipv6Mark)
   }
 
+  /** Writes into a batch the row of each of its frames. */
+  findBatch(batch: SegmentBatch): void {
+    const { count, fields } = batch
+    for (let i = 0; i < count; i++) {
+      const at = segmentWidth * i
+      const source = fields[at + segmentSource]!
+      const destination = fields[at + segmentDestination]!
+      const ports = fields[at + segmentPorts]!
+      const isTcp = this.lastProtocol === protocolTcp
+      if (
+        isTcp &&
+        ports === this.lastPorts &&
+        source === this.lastSource &&
+        destination === this.lastDestination
+      ) {
+        fields[at + segmentRow] = this.lastRow
+      } else if (
+        isTcp &&
+        ((ports << 16) | (ports >>> 16)) === this.lastPorts &&
+        source === this.lastDestination &&
+        destination === this.lastSource
+      ) {
+        fields[at + segmentRow] = this.lastRow ^ 1
+      } else {
+        fields[at + segmentRow] = this.turnTo(
+          source,
+          destination,
+          ports,
+          protocolTcp,
+          fields[at + segmentMarks]!,
+        )
+      }
+    }
+  }
+
   /** Makes a new flow of the frame that `rowOf` was last asked for; it takes the place of the one it has the key of. */
   reopen(frame: Frame): number {
     this.unlink()
-    return this.insert(frame)
+    return this.insert(marksOf(frame))
   }
 
   name(flow: number): FlowName {
@@ -95,7 +140,18 @@ export class FlowTable {
     ) {
       return this.lastRow
     }
-    const row = this.lookUp(frame, source, destination, ports, protocol)
+    return this.turnTo(source, destination, ports, protocol, marksOf(frame))
+  }
+
+  /** Another flow than that of the frame before: finds it, and remembers it for the next. */
+  private turnTo(
+    source: number,
+    destination: number,
+    ports: number,
+    protocol: number,
+    marks: number,
+  ): number {
+    const row = this.lookUp(source, destination, ports, protocol, marks)
     this.lastSource = source
     this.lastDestination = destination
     this.lastPorts = ports
@@ -104,7 +160,13 @@ export class FlowTable {
     return row
   }
 
-  private lookUp(frame: Frame, source: number, destination: number, ports: number, protocol: number): number {
+  private lookUp(
+    source: number,
+    destination: number,
+    ports: number,
+    protocol: number,
+    marks: number,
+  ): number {
     const fromLow = source === destination ? ports >>> 16 <= (ports & 0xffff) : source < destination
     const low = fromLow ? source : destination
     const high = fromLow ? destination : source
@@ -128,10 +190,10 @@ export class FlowTable {
       }
       at = keys[key + nextInSlot]!
     }
-    return this.insert(frame)
+    return this.insert(marks)
   }
 
-  private insert(frame: Frame): number {
+  private insert(marks: number): number {
     const flow = this.count++
     if (this.count * keyWidth > this.keys.length) {
       const larger = new Int32Array(2 * this.keys.length)
@@ -145,7 +207,7 @@ export class FlowTable {
     this.keys[key + keyPorts] = this.ports
     this.keys[key + keyProtocol] = this.protocol
     this.keys[key + openedByLow] = this.fromLow ? 1 : 0
-    this.keys[key + mark] = ((frame.vlan + 1) << 16) | ((frame.pcp + 1) << 8) | (frame.dscp + 1)
+    this.keys[key + mark] = marks
     this.link(flow)
     this.lastProtocol = none
     return 2 * flow
@@ -197,6 +259,10 @@ export class FlowTable {
 
 /** In place of the next flow of a slot: this one is in none. */
 const unlinked = -2
+
+function marksOf(frame: Frame): number {
+  return ((frame.vlan + 1) << 16) | ((frame.pcp + 1) << 8) | (frame.dscp + 1)
+}
 
 function slotOf(low: number, high: number, ports: number, protocol: number): number {
   let hash =

@@ -96,6 +96,11 @@ export class MigrationWatch {
     private readonly dots: boolean,
   ) {}
 
+  /** Whether the payload of direction `row` is known to be of no interest. */
+  ignores(row: number): boolean {
+    return this.states[row] === dismissed
+  }
+
   /** Takes a TCP segment of direction `row`. */
   segment(row: number, frame: Frame): void {
     if (row >= this.states.length) this.grow(row)

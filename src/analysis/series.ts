@@ -27,8 +27,8 @@ export class Series {
   /** Interval number of the first bin. */
   private first = 0
   /** The bin of the newest frame, as times, so that most frames need two comparisons. */
-  private binFromNs = Number.POSITIVE_INFINITY
-  private binToNs = Number.NEGATIVE_INFINITY
+  binFromNs = Number.POSITIVE_INFINITY
+  binToNs = Number.NEGATIVE_INFINITY
   private at = 0
 
   constructor(private readonly clock: SeriesClock) {
@@ -36,10 +36,20 @@ export class Series {
   }
 
   add(timeNs: number, bytes: number): void {
-    if (timeNs < this.binFromNs || timeNs >= this.binToNs) this.turnTo(timeNs)
+    this.turnTo(timeNs)
+    this.addToBin(bytes, 1)
+  }
+
+  /** Makes the bin of a time the one at hand. */
+  turnTo(timeNs: number): void {
+    if (timeNs < this.binFromNs || timeNs >= this.binToNs) this.leaveBin(timeNs)
+  }
+
+  /** Adds frames to the bin at hand. */
+  addToBin(bytes: number, packets: number): void {
     const at = this.at
     this.values[at] = this.values[at]! + bytes
-    this.values[at + 1] = this.values[at + 1]! + 1
+    this.values[at + 1] = this.values[at + 1]! + packets
   }
 
   /** Calls `use` for every interval that has frames, in order of time; `fromNs` counts from the clock's origin. */
@@ -66,7 +76,7 @@ export class Series {
     this.binToNs = Number.NEGATIVE_INFINITY
   }
 
-  private turnTo(timeNs: number): void {
+  private leaveBin(timeNs: number): void {
     const sinceNs = timeNs - this.clock.originNs
     let number = Math.floor(sinceNs / this.clock.intervalNs)
     while (!this.covers(number)) {

@@ -12,6 +12,22 @@
 
 import { flagAck, flagFin, flagRst, flagSyn } from '../capture/decode.js'
 import type { Frame } from '../capture/frame.js'
+import {
+  batchFrames,
+  optionsOther,
+  optionsStamps,
+  paddedStamps,
+  type SegmentBatch,
+  segmentAcknowledgement,
+  segmentEcho,
+  segmentFlags,
+  segmentPayload,
+  segmentRow,
+  segmentSequence,
+  segmentStamp,
+  segmentWidth,
+  segmentWireLength,
+} from '../capture/segment-batch.js'
 import { DurationBuckets } from './duration-buckets.js'
 import { SegmentRings } from './segment-rings.js'
 import { SequenceSet } from './sequence-set.js'
@@ -124,6 +140,8 @@ const synNs = 4
 const handshakeNs = 5
 const rareDoubleWidth = 6
 
+/** Of the flags of a batch's row. */
+const ordinaryFlags = (flagSyn | flagFin | flagRst | flagAck) << 16
 const flagsOfConnection = flagSyn | flagFin | flagRst
 const flagsOfEnds = flagSyn | flagFin
 
@@ -131,8 +149,6 @@ const flagsOfEnds = flagSyn | flagFin
 const fastNs = 20e6
 /** How late a segment may be and still count as reordered, as long as the handshake's round trip is unknown. */
 const reorderedNs = 3e6
-/** Two pads, then time stamps: the options of nearly every segment (RFC 7323 appendix A). */
-const paddedStamps = 0x0101080a
 
 /** Read-out of one direction. */
 export interface DirectionCounts {
@@ -165,6 +181,13 @@ export class TcpTable {
   /** After `take`: payload bytes of the segment that were seen before, and the round trip it completed (or -1). */
   repeated = 0
   roundTripNs = -1
+
+  /** After `takeBatch`: which of its segments completed a round trip, and which carried payload seen before. */
+  answers = 0
+  readonly answerAt = new Int32Array(batchFrames)
+  readonly answerNs = new Float64Array(batchFrames)
+  repeats = 0
+  readonly repeatAt = new Int32Array(batchFrames)
 
   private rows = 0
   private hot = new Int32Array(hotWidth * 16)
@@ -208,73 +231,117 @@ export class TcpTable {
 
   /** Takes the next segment of direction `row`. */
   take(row: number, frame: Frame): void {
-    const hot = this.hot
-    const own = row * hotWidth
-    const other = own ^ hotWidth
-    const length = frame.payloadLength
-    const sequence = frame.sequence
-    const acknowledgement = frame.acknowledgement
-    const after = (sequence + length) | 0
-    const bits = hot[own + state]!
-    this.repeated = 0
-    this.roundTripNs = -1
+    this.advance(row, frame)
+    if (this.roundTripNs >= 0) this.sample(row ^ 1, this.roundTripNs)
+  }
 
-    const isOrdinary =
-      (bits & ordinaryMask) === ordinary &&
-      (frame.flags & (flagsOfConnection | flagAck)) === flagAck &&
-      sequence === hot[own + next] &&
-      frame.window !== 0 &&
-      ((acknowledgement - hot[other + toBeAcked]!) | 0) <= 0 &&
-      (hot[other + state]! & toBeAckedKnown) !== 0 &&
-      (length === 0
-        ? acknowledgement !== hot[own + lastAck] || frame.window !== hot[own + lastWindow]
-        : length > 1 && (hot[other + lastAck] === 0 || ((after - hot[other + lastAck]!) | 0) > 0))
-    if (isOrdinary) this.takeOrdinary(row, frame, after)
-    else this.takeAny(row, frame)
-
-    const at = frame.transport + 20
-    const end = frame.payload
-    if (at + 12 === end && end <= frame.end && frame.view.getInt32(at) === paddedStamps)
-      this.readStamps(row, frame, at + 4)
-    else if (at < end && (frame.flags & flagSyn) === 0) this.readOptions(row, frame, at)
+  /** Takes the segments of a batch, whose rows are known; `frame` is where those that need a closer look are decoded. */
+  takeBatch(batch: SegmentBatch, frame: Frame): void {
+    const { count, fields } = batch
+    this.answers = 0
+    this.repeats = 0
+    for (let i = this.takeOrdinary(batch, 0); i < count; i = this.takeOrdinary(batch, i + 1)) {
+      batch.show(i, frame)
+      this.advance(fields[segmentWidth * i + segmentRow]!, frame)
+      if (this.repeated > 0) this.repeatAt[this.repeats++] = i
+      if (this.roundTripNs < 0) continue
+      this.answerAt[this.answers] = i
+      this.answerNs[this.answers++] = this.roundTripNs
+    }
+    for (let k = 0; k < this.answers; k++) {
+      this.sample(fields[segmentWidth * this.answerAt[k]! + segmentRow]! ^ 1, this.answerNs[k]!)
+    }
   }
 
   /**
-   * The next data in order, or news in an acknowledgement, with nothing to judge about it: what `takeAny` would do,
-   * without its questions.
+   * Takes the segments of a batch from `first` on as long as there is nothing to judge about them: the next data in order,
+   * or news in an acknowledgement. Returns the first that is not so. Does what `takeAny` would do, without its questions.
    */
-  private takeOrdinary(row: number, frame: Frame, after: number): void {
-    const hot = this.hot
-    const doubles = this.doubles
-    const own = row * hotWidth
-    const other = own ^ hotWidth
-    const times = row * doubleWidth
-    const length = frame.payloadLength
-    const acknowledgement = frame.acknowledgement
-    const timeNs = frame.timeNs
-    hot[own + packets] = hot[own + packets]! + 1
-    doubles[times + bytes] = doubles[times + bytes]! + frame.wireLength
-    doubles[times + lastNs] = timeNs
-    doubles[times + lastAckNs] = timeNs
-    if (acknowledgement !== hot[own + lastAck]) {
-      hot[own + dupAcksInRow] = 0
-      hot[own + lastAck] = acknowledgement
-    }
-    hot[own + lastWindow] = frame.window
-    if (length > 0) {
+  private takeOrdinary(batch: SegmentBatch, first: number): number {
+    const { count, fields, timeNs } = batch
+    const { hot, doubles, answerAt, answerNs } = this
+    let store = this.rings.store
+    let answers = this.answers
+    let i = first
+    for (; i < count; i++) {
+      const at = segmentWidth * i
+      const row = fields[at + segmentRow]!
+      const own = row * hotWidth
+      const other = own ^ hotWidth
+      const times = row * doubleWidth
+      const length = fields[at + segmentPayload]!
+      const sequence = fields[at + segmentSequence]!
+      const acknowledgement = fields[at + segmentAcknowledgement]!
+      const flags = fields[at + segmentFlags]!
+      const window = flags & 0xffff
+      const after = (sequence + length) | 0
       const acked = hot[other + lastAck]!
-      if (after === hot[other + windowEdge]) this.checkWindow(row, frame)
-      hot[own + segments] = hot[own + segments]! + 1
-      doubles[times + payloadBytes] = doubles[times + payloadBytes]! + length
-      this.sent(own, after, frame)
-      if (frame.sequence === hot[own + toBeAcked]) hot[own + toBeAcked] = after
-      hot[own + next] = after
-      doubles[times + nextNs] = timeNs
-      if (acked !== 0 && ((after - acked) | 0) > hot[own + maxInFlight]!)
-        hot[own + maxInFlight] = (after - acked) | 0
+      const bits = hot[own + state]!
+      const isOrdinary =
+        (bits & ordinaryMask) === ordinary &&
+        (flags & ordinaryFlags) === flagAck << 16 &&
+        sequence === hot[own + next] &&
+        window !== 0 &&
+        ((acknowledgement - hot[other + toBeAcked]!) | 0) <= 0 &&
+        (hot[other + state]! & toBeAckedKnown) !== 0 &&
+        (length === 0
+          ? acknowledgement !== hot[own + lastAck] || window !== hot[own + lastWindow]
+          : length > 1 && (acked === 0 || ((after - acked) | 0) > 0)) &&
+        flags >>> 28 !== optionsOther
+      if (!isOrdinary) break
+
+      const now = timeNs[i]!
+      hot[own + packets] = hot[own + packets]! + 1
+      doubles[times + bytes] = doubles[times + bytes]! + fields[at + segmentWireLength]!
+      doubles[times + lastNs] = now
+      doubles[times + lastAckNs] = now
+      if (acknowledgement !== hot[own + lastAck]) {
+        hot[own + dupAcksInRow] = 0
+        hot[own + lastAck] = acknowledgement
+      }
+      hot[own + lastWindow] = window
+      hot[own + windowEdge] = (acknowledgement + (window << (bits >>> scaleShift))) | 0
+      if (length > 0) {
+        if (after === hot[other + windowEdge]) this.checkWindow(row)
+        hot[own + segments] = hot[own + segments]! + 1
+        doubles[times + payloadBytes] = doubles[times + payloadBytes]! + length
+        if (sequence === hot[own + toBeAcked]) hot[own + toBeAcked] = after
+        hot[own + next] = after
+        doubles[times + nextNs] = now
+        if (acked !== 0 && ((after - acked) | 0) > hot[own + maxInFlight]!)
+          hot[own + maxInFlight] = (after - acked) | 0
+        const inRing = hot[own + ringCount]!
+        if (inRing === hot[own + ringSize]!) {
+          this.growRing(own)
+          store = this.rings.store
+        }
+        const end = hot[own + ringPlace]! + 2 * ((hot[own + ringHead]! + inRing) & (hot[own + ringSize]! - 1))
+        store[end] = after
+        store[end + 1] = now
+        hot[own + ringCount] = inRing + 1
+      }
+      if (hot[other + ringCount]! > 0) {
+        const sentNs = this.answered(row ^ 1, acknowledgement)
+        if (sentNs >= 0) {
+          answerAt[answers] = i
+          answerNs[answers++] = now - sentNs
+        }
+      }
+      if (flags >>> 28 === optionsStamps) {
+        this.readStamps(row, fields[at + segmentStamp]!, fields[at + segmentEcho]!, now)
+      }
     }
-    hot[own + windowEdge] = (acknowledgement + (frame.window << (hot[own + state]! >>> scaleShift))) | 0
-    if (hot[other + ringCount]! > 0) this.answered(row ^ 1, frame)
+    this.answers = answers
+    return i
+  }
+
+  /** `take`, but for the account of the round trip. */
+  private advance(row: number, frame: Frame): void {
+    this.repeated = 0
+    this.roundTripNs = -1
+    this.takeAny(row, frame)
+    const at = frame.transport + 20
+    if (at < frame.payload && (frame.flags & flagSyn) === 0) this.readOptions(row, frame, at)
   }
 
   /** Any segment, step by step in the order of Wireshark's analysis. */
@@ -342,7 +409,10 @@ export class TcpTable {
       const acked = hot[other + lastAck]!
       const inFlight = (hot[own + next]! - acked) | 0
       if (length > 0 && acked !== 0 && inFlight > hot[own + maxInFlight]!) hot[own + maxInFlight] = inFlight
-      if (hot[other + ringCount]! > 0) this.answered(row ^ 1, frame)
+      if (hot[other + ringCount]! > 0) {
+        const sentNs = this.answered(row ^ 1, acknowledgement)
+        if (sentNs >= 0) this.roundTripNs = timeNs - sentNs
+      }
     }
     if ((flags & flagSyn) !== 0) this.settleScale(row, frame)
   }
@@ -458,7 +528,7 @@ export class TcpTable {
       }
     }
     if (length > 0) {
-      if (((frame.sequence + length) | 0) === hot[other + windowEdge]) this.checkWindow(row, frame)
+      if (plain && ((frame.sequence + length) | 0) === hot[other + windowEdge]) this.checkWindow(row)
       return bits
     }
     // The same acknowledgement again, with nothing new in it, and no answer to a probe.
@@ -471,9 +541,8 @@ export class TcpTable {
   }
 
   /** Counts a segment that goes all the way to the edge of the other side's window. */
-  private checkWindow(row: number, frame: Frame): void {
-    const isScaled = (this.hot[(row ^ 1) * hotWidth + state]! & scaleKnown) !== 0
-    if (isScaled && (frame.flags & flagsOfConnection) === 0) this.note(row, windowFull)
+  private checkWindow(row: number): void {
+    if ((this.hot[(row ^ 1) * hotWidth + state]! & scaleKnown) !== 0) this.note(row, windowFull)
   }
 
   /** An acknowledgement beyond the contiguous bytes that this capture showed of the other direction. */
@@ -585,40 +654,36 @@ export class TcpTable {
   }
 
   /**
-   * What `frame` acknowledges of direction `row` arrived: takes the round trip of the newest segment that
-   * covers. None after a retransmission until all that was in flight then is acknowledged (Karn's rule; and what
-   * waited behind a hole did not wait for the network).
+   * What an acknowledgement of direction `row` covers arrived: returns when the newest segment that it covers was sent, or
+   * -1 if there is no round trip to take. There is none after a retransmission until all that was in flight then is
+   * acknowledged (Karn's rule; and what waited behind a hole did not wait for the network).
    */
-  private answered(row: number, frame: Frame): void {
+  private answered(row: number, acknowledgement: number): number {
     const hot = this.hot
-    const acknowledgement = frame.acknowledgement
     const own = row * hotWidth
     const store = this.rings.store
     const place = hot[own + ringPlace]!
     const mask = hot[own + ringSize]! - 1
     let head = hot[own + ringHead]!
     let count = hot[own + ringCount]!
-    let sentNs = -1
-    let any = false
+    let newest = -1
     while (count > 0 && ((acknowledgement - store[place + 2 * head]!) | 0) >= 0) {
-      sentNs = store[place + 2 * head + 1]!
-      any = true
+      newest = place + 2 * head + 1
       head = (head + 1) & mask
       count--
     }
-    if (!any) return
+    if (newest === -1) return -1
     hot[own + ringHead] = head
     hot[own + ringCount] = count
-    if ((hot[own + state]! & recovering) === 0) this.sample(row, frame.timeNs, sentNs)
-    else if (((acknowledgement - hot[own + recoverEnd]!) | 0) >= 0)
+    if ((hot[own + state]! & recovering) === 0) return store[newest]!
+    if (((acknowledgement - hot[own + recoverEnd]!) | 0) >= 0)
       hot[own + state] = hot[own + state]! & ~recovering
+    return -1
   }
 
-  private sample(row: number, timeNs: number, sentNs: number): void {
+  private sample(row: number, ns: number): void {
     const times = row * doubleWidth
     const doubles = this.doubles
-    const ns = timeNs - sentNs
-    this.roundTripNs = ns
     doubles[times + roundTripSumNs] = doubles[times + roundTripSumNs]! + ns
     if (ns < doubles[times + roundTripMinNs]!) doubles[times + roundTripMinNs] = ns
     const rare = this.rare
@@ -636,7 +701,7 @@ export class TcpTable {
     const { view } = frame
     const end = Math.min(frame.payload, frame.end)
     if (at + 12 <= end && view.getInt32(at) === paddedStamps) {
-      this.readStamps(row, frame, at + 4)
+      this.readStampsAt(row, frame, at + 4)
       if (at + 12 < end) this.readOptionList(row, frame, at + 12, end)
     } else {
       this.readOptionList(row, frame, at, end)
@@ -667,7 +732,7 @@ export class TcpTable {
     else if (kind === 3 && length === 3 && isSyn) this.setScale(row, Math.min(14, view.getUint8(at + 2)))
     else if (kind === 5) this.rare[rare + sackBlocks] = this.rare[rare + sackBlocks]! + ((length - 2) >> 3)
     else if (kind === 8 && length === 10) {
-      this.readStamps(row, frame, at + 2)
+      this.readStampsAt(row, frame, at + 2)
     }
   }
 
@@ -684,21 +749,23 @@ export class TcpTable {
     this.setScale(row ^ 1, 0)
   }
 
+  private readStampsAt(row: number, frame: Frame, at: number): void {
+    this.readStamps(row, frame.view.getInt32(at), frame.view.getInt32(at + 4), frame.timeNs)
+  }
+
   /** One measurement at a time: a value when it first appears, and its first echo. */
-  private readStamps(row: number, frame: Frame, at: number): void {
+  private readStamps(row: number, value: number, echo: number, timeNs: number): void {
     const hot = this.hot
     const own = row * hotWidth
     const other = own ^ hotWidth
-    const value = frame.view.getInt32(at)
-    const echo = frame.view.getInt32(at + 4)
     if ((hot[other + state]! & stampPending) !== 0 && ((echo - hot[other + stamp]!) | 0) >= 0) {
       hot[other + state] = hot[other + state]! & ~stampPending
-      this.stampAnswered(row ^ 1, frame.timeNs)
+      this.stampAnswered(row ^ 1, timeNs)
     }
     if ((hot[own + state]! & stampPending) === 0 && value !== hot[own + stamp]) {
       hot[own + state] = hot[own + state]! | stampPending
       hot[own + stamp] = value
-      this.doubles[row * doubleWidth + stampNs] = frame.timeNs
+      this.doubles[row * doubleWidth + stampNs] = timeNs
     }
   }
 

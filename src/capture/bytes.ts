@@ -2,7 +2,6 @@
 
 import { createReadStream } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { createGunzip } from 'node:zlib'
 import { messageOf, usageError } from '../support/errors.js'
 
 /** Bytes in order. */
@@ -106,6 +105,7 @@ function decompressed(chunks: AsyncIterable<Uint8Array>, compression: 'gzip' | '
 }
 
 async function* gunzipped(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const { createGunzip } = await import('node:zlib')
   const gunzip = createGunzip({ chunkSize: readBytes })
   const feeding = (async () => {
     for await (const chunk of chunks) {

@@ -11,6 +11,7 @@ import { Frame } from './frame.js'
 import { pcapHeaderBytes } from './pcap.js'
 import type { FrameReader } from './read.js'
 import { type CaptureProblem, maxFrameBytes, type TimeBase } from './record-scanner.js'
+import type { SegmentBatch } from './segment-batch.js'
 
 /** The part of pcap-parser that is used. */
 interface Parser {
@@ -93,6 +94,11 @@ export class PipeReader implements FrameReader {
     const seconds = header.timestampSeconds - this.timeBase.seconds
     frame.timeNs = seconds * 1e9 + header.timestampMicroseconds * 1000
     return true
+  }
+
+  /** None: what a package hands out one by one is not worth gathering. */
+  gather(batch: SegmentBatch): void {
+    batch.count = 0
   }
 
   async fill(): Promise<boolean> {

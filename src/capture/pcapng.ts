@@ -10,13 +10,14 @@ import {
   type CaptureProblem,
   maxFrameBytes,
   type RecordScanner,
+  sectionHeaderType,
   step,
   type TimeBase,
 } from './record-scanner.js'
+import type { SegmentBatch } from './segment-batch.js'
 import type { Window } from './window.js'
 
 /** Type of the section header block: the same in both byte orders. */
-export const sectionHeaderType = 0x0a0d0d0a
 const byteOrderMagic = 0x1a2b3c4d
 const byteOrderMagicSwapped = 0x4d3c2b1a
 const interfaceType = 1
@@ -85,6 +86,10 @@ export class PcapngScanner implements RecordScanner {
       window.position = end
       if (result === step.record) return result
     }
+  }
+
+  gather(window: Window, batch: SegmentBatch): void {
+    batch.begin(window)
   }
 
   atEnd(rest: number, offset: number): CaptureProblem | undefined {

@@ -7,8 +7,14 @@ import { usageError } from '../support/errors.js'
 import { type ByteSource, openBytes, standardInput } from './bytes.js'
 import { Frame } from './frame.js'
 import { isPcapMagic, PcapScanner, pcapHeaderBytes, pcapMagic } from './pcap.js'
-import { PcapngScanner, sectionHeaderType } from './pcapng.js'
-import { type CaptureProblem, type RecordScanner, step, TimeBase } from './record-scanner.js'
+import {
+  type CaptureProblem,
+  type RecordScanner,
+  sectionHeaderType,
+  step,
+  TimeBase,
+} from './record-scanner.js'
+import type { SegmentBatch } from './segment-batch.js'
 import { headroomBytes, Window } from './window.js'
 
 const chunkBytes = 1024 * 1024
@@ -32,6 +38,8 @@ export interface FrameReader {
   readonly problem: CaptureProblem | undefined
   /** Moves `frame` to the next frame of the chunk in memory; false when a `fill` is due. */
   next(): boolean
+  /** Moves over the frames that come next as long as they go into a batch; `next` continues after them. */
+  gather(batch: SegmentBatch): void
   /** Gets the next chunk; false at the end of the capture or at the place where it is broken. */
   fill(): Promise<boolean>
   close(): Promise<void>
@@ -74,8 +82,13 @@ async function readerFor(path: string, source: ByteSource, timeBase: TimeBase): 
   }
   const window = new Window()
   window.continueWith(first, headroomBytes, headroomBytes + got)
-  const scanner = isPcap ? new PcapScanner(window, timeBase) : new PcapngScanner(timeBase)
-  return new ScanningReader(source, scanner, window)
+  return new ScanningReader(source, await scannerFor(isPcap, window, timeBase), window)
+}
+
+async function scannerFor(isPcap: boolean, window: Window, timeBase: TimeBase): Promise<RecordScanner> {
+  if (isPcap) return new PcapScanner(window, timeBase)
+  const { PcapngScanner } = await import('./pcapng.js')
+  return new PcapngScanner(timeBase)
 }
 
 async function readAtLeast(source: ByteSource, bytes: Uint8Array, wanted: number): Promise<number> {
@@ -130,6 +143,10 @@ class ScanningReader implements FrameReader {
 
   next(): boolean {
     return this.scanner.next(this.window, this.frame) === step.record
+  }
+
+  gather(batch: SegmentBatch): void {
+    this.scanner.gather(this.window, batch)
   }
 
   async fill(): Promise<boolean> {

@@ -1,7 +1,11 @@
 /** What every capture format gives: the next record of a window, as numbers in one object that is used again and again. */
 
 import type { Frame } from './frame.js'
+import type { SegmentBatch } from './segment-batch.js'
 import type { Window } from './window.js'
+
+/** How pcapng files begin; the same in both byte orders. */
+export const sectionHeaderType = 0x0a0d0d0a
 
 /** Results of `RecordScanner.next`. */
 export const step = {
@@ -38,6 +42,11 @@ export interface RecordScanner {
   readonly dropped: number | undefined
   /** Moves to the next frame. Allocates nothing per frame. */
   next(window: Window, frame: Frame): number
+  /**
+   * Moves over the frames that come next as long as they go into batches (see there), and puts their rows into `batch`.
+   * May leave some, or all, to `next`.
+   */
+  gather(window: Window, batch: SegmentBatch): void
   /** Says what is wrong when the file ends with `rest` unread bytes at `offset`; undefined if that is a good end. */
   atEnd(rest: number, offset: number): CaptureProblem | undefined
 }

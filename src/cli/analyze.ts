@@ -1,4 +1,7 @@
-/** `pagewire analyze`: everything that can be told from captures. Loads no native module. */
+/**
+ * `pagewire analyze`: everything that can be told from captures. Loads no native module, and what only some calls need
+ * (pairs, runs, pictures, CSV) only for them: one capture is analysed in not much more time than it takes to start.
+ */
 
 import { statSync, writeFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
@@ -16,15 +19,13 @@ import { analyseCapture, type CaptureOptions } from '../analysis/capture-analysi
 import type { CapturePass } from '../analysis/capture-pass.js'
 import { compileFilter, filterFields } from '../analysis/filter.js'
 import type { MigrationDocument } from '../analysis/migration-watch.js'
-import { pagePlot } from '../analysis/page-plot.js'
-import { analysePair, type PairResult } from '../analysis/pair-analysis.js'
+import type { PairResult } from '../analysis/pair-analysis.js'
 import { standardInput } from '../capture/bytes.js'
 import { openCapture } from '../capture/read.js'
 import { TimeBase } from '../capture/record-scanner.js'
 import { exitCode, failure, messageOf, usageError } from '../support/errors.js'
 import { parseDurationNs } from '../support/units.js'
-import { seriesCsv } from './analyze-csv.js'
-import { compareRun, type RunComparison, runCaptures } from './analyze-run.js'
+import type { RunComparison } from './analyze-run.js'
 import { analysisText } from './analyze-text.js'
 import { globalOptions } from './globals.js'
 import { examples, prose } from './help.js'
@@ -141,7 +142,10 @@ export interface Analysed {
 async function analyze(inputs: readonly string[], options: Options, command: Command): Promise<void> {
   const { json, quiet } = globalOptions(command)
   const directories = inputs.filter(isDirectory)
-  const files = inputs.flatMap((input) => (directories.includes(input) ? runCaptures(input) : [input]))
+  const run = directories.length === 0 ? undefined : await import('./analyze-run.js')
+  const files = inputs.flatMap((input) =>
+    run !== undefined && directories.includes(input) ? run.runCaptures(input) : [input],
+  )
   const captureOptions = readOptions(options)
   const top = Number(options.top)
   if (!Number.isInteger(top) || top < 0) {
@@ -151,14 +155,17 @@ async function analyze(inputs: readonly string[], options: Options, command: Com
   const { analysed, document: single } = await analyzeFiles(files, captureOptions, withSeries)
   const pairs = await comparePairs(files, options)
   const runs: RunComparison[] = []
-  for (const directory of directories) runs.push(await compareRun(directory))
+  for (const directory of directories) if (run !== undefined) runs.push(await run.compareRun(directory))
   const document: AnalysisDocument = {
     ...single,
     ...(pairs === undefined ? {} : { pairs }),
     ...(runs.length === 0 ? {} : { runs }),
   }
-  if (options.csv !== undefined) writeOut(options.csv, seriesCsv(analysed, options.by))
-  if (options.plot !== undefined) writePlot(options.plot, analysed)
+  if (options.csv !== undefined) {
+    const { seriesCsv } = await import('./analyze-csv.js')
+    writeOut(options.csv, seriesCsv(analysed, options.by))
+  }
+  if (options.plot !== undefined) await writePlot(options.plot, analysed)
   if (json) printJson(document)
   else if (!quiet && options.csv !== '-') printText(analysisText(document, top))
   for (const { file } of analysed) reportProblem(file)
@@ -188,6 +195,7 @@ async function comparePairs(files: readonly string[], options: Options): Promise
   if (files.length < 2 || files.includes(standardInput)) {
     throw usageError('--pair needs two files or more, and reads each of them twice', { code: 'bad-option' })
   }
+  const { analysePair } = await import('../analysis/pair-analysis.js')
   const pairs: PairResult[] = []
   for (const [i, file] of files.slice(1).entries()) {
     const before = files[i] ?? ''
@@ -267,7 +275,8 @@ function reportDifferences({ run_dir, differences }: RunComparison): void {
   )
 }
 
-function writePlot(path: string, analysed: readonly Analysed[]): void {
+async function writePlot(path: string, analysed: readonly Analysed[]): Promise<void> {
+  const { pagePlot } = await import('../analysis/page-plot.js')
   for (const { file, pass, migrations } of analysed) {
     const dots = pass.migrations.pageDots()
     const [first] = migrations
