@@ -92,6 +92,13 @@ export async function analyseRun(input: RunAnalysisInput): Promise<RunAnalysis> 
   }
 }
 
+/** Whole frames of the migration's lanes, both directions. */
+export function laneBytes({ classes }: Pick<RunAnalysis, 'classes'>): number {
+  return classes
+    .filter(({ role }) => role.startsWith('migration '))
+    .reduce((total, { bytes }) => total + bytes, 0)
+}
+
 const switchIn = capturePoints.indexOf('switch-in')
 const switchOut = capturePoints.indexOf('switch-out')
 const untaggedQueue = 0

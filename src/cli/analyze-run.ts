@@ -1,11 +1,9 @@
 /** `analyze RUN`: the figures of a run directory once more, from its captures, compared with its result.json. */
 
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Difference, differencesOf } from '../analysis/differences.js'
-import { analyseRun, capturePoints, type RunAnalysis } from '../analysis/run-analysis.js'
-import { expectationFile, readExpectation } from '../analysis/run-expectation.js'
-import { messageOf, usageError } from '../support/errors.js'
+import { capturePoints, type RunAnalysis } from '../analysis/run-analysis.js'
+import { recomputeRun } from '../bundle/recompute.js'
 
 /** The part `run` of the analysis document. */
 export interface RunComparison {
@@ -25,44 +23,8 @@ export function runCaptures(directory: string): readonly string[] {
 
 /** Usage error if the directory is not that of a run that was analysed. */
 export async function compareRun(directory: string): Promise<RunComparison> {
-  const recorded = readResult(directory)
-  const file = join(directory, 'captures', expectationFile)
-  const expectation = readExpectation(readText(file), file)
-  const [source = '', switchIn = '', switchOut = '', destination = ''] = runCaptures(directory)
-  const { classes, marks, ledger } = await analyseRun({
-    ...expectation,
-    captures: { source, 'switch-in': switchIn, 'switch-out': switchOut, destination },
-  })
-  // Through JSON, as the recorded figures went.
-  const recomputed: unknown = JSON.parse(JSON.stringify({ classes, marks, ledger }))
+  const { recorded, recomputed, analysis } = await recomputeRun(directory)
+  const { classes, marks, ledger } = analysis
   const differences = differencesOf(recorded, recomputed)
   return { run_dir: directory, reproduced: differences.length === 0, differences, classes, marks, ledger }
-}
-
-function readResult(directory: string): { classes: unknown; marks: unknown; ledger: unknown } {
-  const file = join(directory, 'result.json')
-  let document: unknown
-  try {
-    document = JSON.parse(readText(file))
-  } catch (error) {
-    if (error instanceof SyntaxError) throw usageError(`${file}: ${error.message}`, { code: 'bad-run' })
-    throw error
-  }
-  if (typeof document !== 'object' || document === null || !('classes' in document)) {
-    throw usageError(`${file} is not the result of a run`, { code: 'bad-run' })
-  }
-  const { classes, marks, ledger } = { marks: undefined, ledger: undefined, ...document }
-  return { classes, marks, ledger }
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    throw usageError(`cannot read ${file}: ${messageOf(error)}`, {
-      code: 'bad-run',
-      next: 'A run directory has result.json and captures/; give single captures by their file names.',
-      cause: error,
-    })
-  }
 }

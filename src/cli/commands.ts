@@ -39,6 +39,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./report.js')).reportCommand,
   },
   {
+    path: 'verify',
+    summary: 'recompute every number of a bundle from its captures',
+    group: 'Migrate',
+    load: async () => (await import('./verify.js')).verifyCommand,
+  },
+  {
     path: 'scenario',
     summary: 'print the default scenario, or check one',
     group: 'Migrate',

@@ -1,8 +1,8 @@
 /** The tree of commands. Help and version need nothing but this file; a command is loaded only when it is asked for. */
 
-import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { Command, Option } from 'commander'
+import { version } from '../topology/version.js'
 import { type CommandEntry, commands } from './commands.js'
 import { logLevels } from './globals.js'
 
@@ -89,11 +89,4 @@ function inherit(command: Command): void {
     child.copyInheritedSettings(command)
     inherit(child)
   }
-}
-
-function version(): string {
-  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')
-  const manifest: unknown = JSON.parse(text)
-  const known = typeof manifest === 'object' && manifest !== null && 'version' in manifest
-  return known ? String(manifest.version) : 'unknown'
 }

@@ -7,6 +7,7 @@ import type { RunSeries } from '../analysis/run-series.js'
 import { type Comparison, comparisonSchema } from '../experiment/comparison.js'
 import { reproductionSchema, type StordReproduction } from '../experiment/reproduce-stord.js'
 import { type RunResult, runSchema } from '../experiment/result.js'
+import { giveFile } from '../experiment/run-directory.js'
 import { type Validation, validationSchema } from '../experiment/validate.js'
 import type { JournalEntry } from '../migration/journal.js'
 import { comparisonReport } from '../report/comparison-report.js'
@@ -15,6 +16,7 @@ import { runReport } from '../report/run-report.js'
 import { runsReport } from '../report/runs-report.js'
 import { validationReport } from '../report/validation-report.js'
 import { failure, messageOf, usageError } from '../support/errors.js'
+import { version } from '../topology/version.js'
 import { globalOptions } from './globals.js'
 import { examples, prose } from './help.js'
 import { readText } from './input.js'
@@ -26,14 +28,24 @@ export function reportCommand(): Command {
       prose(`
 Writes one HTML file that opens from disk, without a network: from a run directory, a validation, or the JSON of one of
 them or of \`reproduce\`. Several runs come out side by side. It shows light or dark as the reader prefers, prints, and
-every figure is there as SVG and CSV too.`),
+every figure is there as SVG and CSV too.
+
+With --bundle it writes an archive of run, validation or comparison directories instead: scenario, seeds, versions,
+kernel, sysctls, queues, captures as far as they were kept, results and checksums. The same directories give the same
+bytes. \`pagewire verify\` recomputes the numbers from it.`),
     )
     .argument('<path...>', 'run directory, validation directory or JSON document; - reads stdin')
     .option('-o, --out <file>', 'the file to write (default: report.html in the directory, or beside you)')
-    .action((paths: readonly string[], options: { out?: string }, command: Command) => {
+    .option('--bundle', 'write one archive instead: all there is of these directories, with checksums')
+    .action(async (paths: readonly string[], options: Options, command: Command) => {
+      const { json } = globalOptions(command)
+      if (options.bundle) {
+        await bundle(paths, options.out ?? 'bundle.zip', json)
+        return
+      }
       const file = options.out ?? defaultFile(paths)
       write(file, render(paths))
-      if (globalOptions(command).json) printJson({ report: file })
+      if (json) printJson({ report: file })
       else printText(`Report in ${file}`)
     })
     .addHelpText(
@@ -41,9 +53,42 @@ every figure is there as SVG and CSV too.`),
       examples([
         ['pagewire report pagewire-runs/20260101-120000-mine', 'writes report.html in that run directory'],
         ['pagewire report run-a run-b run-c -o three.html', 'three runs side by side'],
+        ['pagewire report --bundle run-a -o run-a.zip', 'everything of a run, for pagewire verify elsewhere'],
         ['pagewire reproduce stord --json | pagewire report - -o stord.html', 'a reproduction'],
       ]),
     )
+}
+
+interface Options {
+  readonly out?: string
+  readonly bundle?: true
+}
+
+async function bundle(paths: readonly string[], file: string, json: boolean): Promise<void> {
+  const documents = paths.map((path) => ({ directory: path, kind: kindOf(path) }))
+  const several = documents.length > 1
+  const sources = documents.map(({ directory, kind }, i) => ({
+    directory,
+    kind,
+    path: several ? `${i + 1}-${kind}` : kind,
+  }))
+  const { packBundle } = await import('../bundle/pack.js')
+  const { files } = await packBundle(sources, file, version())
+  giveFile(file)
+  const captures = files.filter(({ path }) => path.endsWith('.pcap')).length
+  if (json) printJson({ bundle: file, files: files.length, captures })
+  else printText(`Bundle in ${file}: ${files.length} files, ${captures} of them captures`)
+  if (captures === 0 && !json) {
+    process.stderr.write(
+      'No captures were kept, so nobody can recompute what they say; see --keep-captures.\n',
+    )
+  }
+}
+
+function kindOf(path: string): 'run' | 'validation' | 'comparison' {
+  const { kind } = read(path)
+  if (kind !== 'reproduction' && statSync(path).isDirectory()) return kind
+  throw usageError(`${path} is no directory of a run, a validation or a comparison`, { code: 'not-a-result' })
 }
 
 function render(paths: readonly string[]): string {

@@ -2,16 +2,16 @@
 
 import { join } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { type Claim, levelClaims, migrationClaims, type Other, othersClaims } from '../experiment/claims.js'
+import { migrationClaims } from '../experiment/claims.js'
 import type { RunResult } from '../experiment/result.js'
 import { RunDirectory } from '../experiment/run-directory.js'
 import { runScenario } from '../experiment/runner.js'
-import { readScenario, type Scenario } from '../experiment/scenario.js'
-import type { ScenarioDocument } from '../experiment/scenario-schema.js'
+import { readScenario } from '../experiment/scenario.js'
 import type { Verdict } from '../experiment/statistics.js'
-import { type Arm, type RunRequest, type Validation, validate } from '../experiment/validate.js'
-import { exitCode, usageError } from '../support/errors.js'
-import { parseDurationNs, parsePercent } from '../support/units.js'
+import { type RunRequest, type Validation, validate } from '../experiment/validate.js'
+import { settingsFile, type ValidationSettings, validationPlan } from '../experiment/validation-plan.js'
+import { exitCode } from '../support/errors.js'
+import { parseDurationNs } from '../support/units.js'
 import { requireLab } from '../topology/requirements.js'
 import { globalOptions } from './globals.js'
 import { examples, prose, setOption } from './help.js'
@@ -113,28 +113,22 @@ function metrics(text: string): readonly string[] {
 async function run(file: string | undefined, options: Options, command: Command): Promise<number> {
   const { json, quiet } = globalOptions(command)
   const input = scenarioInput(file)
-  const text = input.text
-  const { scenario, document, text: finalText } = readScenario(text, input.name, options.set)
-  const claims = claimsOf(scenario, options)
-  const limits = {
-    maxTimeNs: parseDurationNs(options.maxTime),
-    ...(options.runLimit === undefined ? {} : { limitNs: parseDurationNs(options.runLimit) }),
-  }
+  const { text } = input
+  const read = readScenario(text, input.name, options.set)
+  const settings = settingsOf(options)
+  const plan = validationPlan(read, settings)
+  const maxTimeNs = parseDurationNs(options.maxTime)
   requireLab()
-  const path = options.out ?? join('pagewire-runs', `${timeStamp(new Date())}-${scenario.name}-validation`)
+  const path =
+    options.out ?? join('pagewire-runs', `${timeStamp(new Date())}-${read.scenario.name}-validation`)
   const directory = await RunDirectory.make(path, ['runs'])
   const progress = validationProgress(!quiet && !json, process.stderr)
   const signals = interrupts()
   let validation: Validation
   try {
     validation = await validate({
-      arms: armsOf(document.migration.marking, options.price === true),
-      claims,
-      seed: scenario.seed,
-      ...(options.pairs === undefined ? {} : { pairs: options.pairs }),
-      maxPairs: options.maxPairs,
-      ...limits,
-      scenarioLimitNs: scenario.migration.maxTotalNs,
+      ...plan,
+      maxTimeNs,
       run: (request) => runOne(request, { text, name: input.name, options, base: directory.path, signals }),
       nowNs: () => performance.now() * 1e6,
       onStep: (step) => {
@@ -142,7 +136,8 @@ async function run(file: string | undefined, options: Options, command: Command)
         progress.step(step)
       },
     })
-    await directory.write('scenario.yaml', finalText)
+    await directory.write('scenario.yaml', read.text)
+    await directory.write(settingsFile, `${JSON.stringify(settings, null, 2)}\n`)
     await directory.write('validation.json', `${JSON.stringify(validation, null, 2)}\n`)
   } finally {
     progress.done()
@@ -154,6 +149,26 @@ async function run(file: string | undefined, options: Options, command: Command)
   return validation.ended === 'cancelled' ? (signals.exitCode ?? exitCode.sigint) : exitOf(validation.verdict)
 }
 
+function settingsOf({
+  pairs,
+  maxPairs,
+  runLimit,
+  minEffect,
+  decide,
+  claim,
+  price,
+}: Options): ValidationSettings {
+  return {
+    ...(pairs === undefined ? {} : { pairs }),
+    maxPairs,
+    ...(runLimit === undefined ? {} : { runLimit }),
+    minEffect,
+    decide,
+    claim,
+    price: price === true,
+  }
+}
+
 function exitOf(verdict: Verdict): number {
   switch (verdict) {
     case 'PASS':
@@ -163,47 +178,6 @@ function exitOf(verdict: Verdict): number {
     case 'INCONCLUSIVE':
       return exitCode.inconclusive
   }
-}
-
-const unmarked = 'best-effort'
-
-/** The unmarked arm, the scenario's own, and the usual alternatives. */
-function armsOf(
-  marking: ScenarioDocument['migration']['marking'],
-  price: boolean,
-): readonly [Arm, Arm, ...Arm[]] {
-  const bulk = String(marking.bulk)
-  const final = String(marking.final ?? marking.bulk)
-  const pair: readonly [Arm, Arm] = [
-    { name: 'unmarked', marking: { bulk: unmarked, final: unmarked } },
-    { name: 'marked', marking: { bulk, final } },
-  ]
-  if (!price) return pair
-  return [
-    ...pair,
-    { name: 'bulk-only', marking: { bulk, final: unmarked } },
-    { name: 'final-only', marking: { bulk: unmarked, final } },
-    { name: 'scavenger', marking: { bulk: 'LE', final: 'CS7' } },
-  ]
-}
-
-function claimsOf(scenario: Scenario, options: Options): readonly Claim[] {
-  const minEffect = parsePercent(options.minEffect)
-  const others = othersOf(scenario)
-  const levels = options.claim.flatMap((text) => {
-    const claims = levelClaims(text, others)
-    if (!('problem' in claims)) return claims
-    throw usageError(`--claim "${text}": ${claims.problem}`, { code: 'bad-claim' })
-  })
-  return [...migrationClaims(minEffect, options.decide), ...othersClaims(others, minEffect), ...levels]
-}
-
-/** The streams of cross-traffic, by the roles that results give them. */
-function othersOf(scenario: Scenario): readonly Other[] {
-  return scenario.crossTraffic.map((stream, i) => ({
-    stream: `cross-traffic ${i} ${stream.kind}`,
-    class: stream.trafficClass.name,
-  }))
 }
 
 interface Place {

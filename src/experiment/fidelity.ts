@@ -41,6 +41,14 @@ const dirtyRateErrorMax = 0.02
 /** A loaded box sends its bursts late, but the load that the migration meets is still the one asked for. */
 const offeredErrorMax = 0.05
 
+/** The checks whose values come out of the captures and the scenario alone. */
+export const checksFromCaptures = [
+  'marks_wrong',
+  'frame_ledger_difference',
+  'byte_ledger_difference',
+  'link_rate_error',
+] as const
+
 export function fidelityOf(input: FidelityInput): Fidelity {
   const checks = [
     atMost(

@@ -1,7 +1,7 @@
 /** The directory of one run: made for the person who called sudo, complete with checksums at the end. */
 
 import { createHash } from 'node:crypto'
-import { createReadStream, createWriteStream, type WriteStream } from 'node:fs'
+import { chownSync, createReadStream, createWriteStream, type WriteStream } from 'node:fs'
 import { chown, lchown, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
@@ -101,6 +101,12 @@ export function sudoCaller(): Owner | undefined {
   const gid = Number(process.env['SUDO_GID'])
   const known = process.getuid?.() === 0 && Number.isInteger(uid) && Number.isInteger(gid) && uid > 0
   return known ? { uid, gid } : undefined
+}
+
+/** A file that was made under sudo belongs to the person who called sudo. */
+export function giveFile(file: string): void {
+  const owner = sudoCaller()
+  if (owner !== undefined) chownSync(file, owner.uid, owner.gid)
 }
 
 async function giveTree(path: string, owner: Owner): Promise<void> {

@@ -14,7 +14,7 @@ import {
   prepareCrossTraffic,
   replayAddress,
 } from '../agent/traffic/cross-traffic.js'
-import { analyseRun, type RunAnalysis } from '../analysis/run-analysis.js'
+import { analyseRun, laneBytes, type RunAnalysis } from '../analysis/run-analysis.js'
 import { expectationFile, expectationText, type RunExpectation } from '../analysis/run-expectation.js'
 import type { ExpectedFlow } from '../analysis/run-flows.js'
 import type { RunSeries } from '../analysis/run-series.js'
@@ -25,6 +25,7 @@ import { exitCode, PagewireError, usageError } from '../support/errors.js'
 import { type CaptureName, type Lab, labUp, type QueueCounters, sweep } from '../topology/lab.js'
 import { resolveDataplane } from '../topology/requirements.js'
 import { vlanIds } from '../topology/spec.js'
+import { version } from '../topology/version.js'
 import { type FidelityInput, fidelityOf } from './fidelity.js'
 import { type FloodOutcome, floodOutcome } from './flood-check.js'
 import type { RunHooks } from './jobs.js'
@@ -338,6 +339,7 @@ class Run {
       }),
     )
     this.#measured.queues = await lab.counters()
+    await this.#input.directory.write('tc.txt', await lab.queueDump())
   }
 
   async #analyse(): Promise<void> {
@@ -411,7 +413,7 @@ class Run {
           : migrationResult(record, {
               setupNs: pair.source.setupNs,
               verified: pair.source.verified,
-              wireBytes: analysis === undefined ? null : wireBytes(analysis),
+              wireBytes: analysis === undefined ? null : laneBytes(analysis),
             }),
       classes: analysis?.classes ?? [],
       marks: analysis?.marks ?? {
@@ -433,6 +435,7 @@ class Run {
     const { scenario } = this.#input
     return {
       ...lab.applied,
+      pagewire: version(),
       node: process.version,
       seed: scenario.seed,
       lanes: this.#measured.pair?.source.lanes ?? [],
@@ -518,11 +521,6 @@ function runIdOf(path: string): string {
   for (const character of `${path} ${process.pid}`)
     hash = (Math.imul(hash, 31) + character.charCodeAt(0)) >>> 0
   return `r${hash.toString(36)}`
-}
-
-/** Whole frames of the migration's lanes, both directions. */
-function wireBytes(analysis: RunAnalysis): number {
-  return sum(analysis.classes.filter(({ role }) => role.startsWith('migration ')).map(({ bytes }) => bytes))
 }
 
 function sum(numbers: readonly number[]): number {

@@ -28,6 +28,7 @@ import {
   readBack,
   readBoundary,
   readCounters,
+  readQueueDump,
 } from './read-back.js'
 import { missingFeatures, missingTool, projectRoot, requireLab } from './requirements.js'
 import {
@@ -81,6 +82,8 @@ export interface Lab {
   readonly directory: string
   /** Queues of the congested port, in order of service; empty when unshaped. */
   counters(): Promise<readonly QueueCounters[]>
+  /** All that tc tells of the congested port, counters included: for people. */
+  queueDump(): Promise<string>
   /** Both ends of each host's veth. */
   boundary(): Promise<readonly BoundaryCounters[]>
   /** Ends what runs in the namespaces and removes everything. Twice is fine. */
@@ -176,6 +179,7 @@ function labOf(spec: LabSpec, manifest: Manifest, applied: AppliedLab): Lab {
     applied,
     directory: manifest.directory,
     counters: () => readCounters(spec),
+    queueDump: () => readQueueDump(spec),
     boundary: () => readBoundary(spec),
     down: () => takeAway(manifest),
   }

@@ -374,6 +374,13 @@ export async function readCounters(spec: LabSpec): Promise<readonly QueueCounter
   })
 }
 
+/** The congested port in tc's own words. */
+export async function readQueueDump(spec: LabSpec): Promise<string> {
+  const questions = ['qdisc', 'class', 'filter'].map((object) => `${object} show dev destination`)
+  const argv = ['tc', '-n', namespaceOf(spec.runId, 'switch'), '-s', '-d', '-batch', '-']
+  return output(argv, questions.join('\n'))
+}
+
 /** Packet counters of every veth's two ends. */
 export async function readBoundary(spec: LabSpec): Promise<readonly BoundaryCounters[]> {
   const ports = await readStatistics(namespaceOf(spec.runId, 'switch'))

@@ -1,55 +1,10 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
-import { analyseRun } from '../../src/analysis/run-analysis.js'
-import { expectationText, type RunExpectation } from '../../src/analysis/run-expectation.js'
-import { defaultTable } from '../../src/marking/traffic-class.js'
-import { type NetworkOptions, network } from '../support/network.js'
-import { baseSeconds, pcapFile } from '../support/pcap-builder.js'
+import { test } from 'node:test'
+import { runDirectory } from '../support/run-directory.js'
 import { temporaryDirectory } from '../support/temporary.js'
 import { pagewire } from './cli.js'
-
-const expectation: RunExpectation = {
-  flows: [
-    {
-      role: 'migration bulk',
-      protocol: 'tcp',
-      clientAddress: '10.0.0.1',
-      serverAddress: '10.0.0.2',
-      serverPort: 5001,
-      vlan: 100,
-      dscp: 8,
-      pcp: 1,
-      applicationBytes: { clientToServer: 1234, serverToClient: 0 },
-    },
-  ],
-  destinationMac: '02:00:00:00:00:02',
-  queues: [{ pcp: 1, packets: 100, bytes: 5000, dropped: 7 }],
-  movedMacs: [{ mac: '02:00:00:00:00:09', atUnixNs: baseSeconds * 1e9 + 123 }],
-  windowUnixNs: [(baseSeconds + 0.123456789) * 1e9, (baseSeconds + 1.000000001) * 1e9],
-  table: defaultTable,
-}
-
-/** A run directory as `run` leaves it, with the captures of a network that loses a fifth. */
-async function runDirectory(t: TestContext): Promise<{ directory: string; result: object }> {
-  const directory = temporaryDirectory(t)
-  mkdirSync(join(directory, 'captures'))
-  const options: NetworkOptions = { frames: 3000, seed: 4, lossRatio: 0.2 }
-  const { a, b } = network(options)
-  const file = (point: string): string => join(directory, 'captures', `${point}.pcap`)
-  for (const point of ['source', 'switch-in']) writeFileSync(file(point), pcapFile(a))
-  for (const point of ['switch-out', 'destination']) writeFileSync(file(point), pcapFile(b))
-  writeFileSync(join(directory, 'captures', 'expected.json'), expectationText(expectation))
-  const captures = {
-    source: file('source'),
-    'switch-in': file('switch-in'),
-    'switch-out': file('switch-out'),
-    destination: file('destination'),
-  }
-  const { classes, marks, ledger } = await analyseRun({ ...expectation, captures })
-  return { directory, result: { schema: 'pagewire.run/1', classes, marks, ledger } }
-}
 
 test('a run directory gives its figures again, to the last bit', async (t) => {
   const { directory, result } = await runDirectory(t)
