@@ -15,7 +15,7 @@ export interface CaptureOptions extends PassOptions {
   readonly fromNs?: number | undefined
   readonly toNs?: number | undefined
   /** Sees every frame that is counted, after it was. */
-  readonly also?: ((frame: Frame) => void) | undefined
+  readonly also?: ((frame: Frame, pass: CapturePass) => void) | undefined
 }
 
 /** Reads `reader` to its end. What a broken capture held up to the break is in the pass. */
@@ -59,7 +59,7 @@ async function takeSome(reader: FrameReader, pass: CapturePass, options: Capture
       decode(frame)
       if (filter !== undefined && !filter(frame)) continue
       pass.take(frame)
-      also?.(frame)
+      also?.(frame, pass)
     }
   } while (await reader.fill())
 }

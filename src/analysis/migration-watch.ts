@@ -72,12 +72,16 @@ interface Stream {
   readonly fromSource: boolean
 }
 
-interface Migration {
+/** A migration that was recognised, while it is being read. */
+export interface FoundMigration {
   readonly session:
     | { readonly kind: 'pagewire'; of: PagewireSession }
     | { readonly kind: 'qemu'; of: QemuSession }
   readonly source: string
   readonly destination: string
+}
+
+interface Migration extends FoundMigration {
   readonly streams: Stream[]
 }
 
@@ -110,6 +114,11 @@ export class MigrationWatch {
     if (frame.payloadLength === 0 && !isSyn) return
     if (state === newRow) this.meet(row, frame, isSyn)
     this.streams.get(row)?.segment(frame)
+  }
+
+  /** Those recognised so far; ones are only added. */
+  get found(): readonly FoundMigration[] {
+    return this.migrations
   }
 
   /** The migrations found, the largest first; call it once, at the end. */

@@ -458,6 +458,11 @@ export class TcpTable {
     }
   }
 
+  /** What direction `row` counts rarely, in the order of `rareCounters`; valid until the next row is added. */
+  rareCounts(row: number): Int32Array {
+    return this.rare.subarray(row * rareWidth, row * rareWidth + rareCounters.length)
+  }
+
   private countFrame(row: number, frame: Frame): void {
     const hot = row * hotWidth
     const times = row * doubleWidth

@@ -17,6 +17,8 @@ import {
 } from '../analysis/analysis-document.js'
 import { analyseCapture, type CaptureOptions } from '../analysis/capture-analysis.js'
 import type { CapturePass } from '../analysis/capture-pass.js'
+import { eventMeanings } from '../analysis/event-meanings.js'
+import type { EventWatch } from '../analysis/events.js'
 import { compileFilter, filterFields } from '../analysis/filter.js'
 import type { MigrationDocument } from '../analysis/migration-watch.js'
 import type { PairResult } from '../analysis/pair-analysis.js'
@@ -25,6 +27,7 @@ import { openCapture } from '../capture/read.js'
 import { TimeBase } from '../capture/record-scanner.js'
 import { exitCode, failure, messageOf, usageError } from '../support/errors.js'
 import { parseDurationNs } from '../support/units.js'
+import type { EventLines } from './analyze-events.js'
 import type { RunComparison } from './analyze-run.js'
 import { analysisText } from './analyze-text.js'
 import { globalOptions } from './globals.js'
@@ -37,6 +40,7 @@ interface Options {
   readonly to?: string
   readonly interval: string
   readonly csv?: string
+  readonly events?: string
   readonly by: 'class' | 'flow'
   readonly plot?: string
   readonly top: string
@@ -88,6 +92,7 @@ A capture that is cut off or broken is analysed up to there; the byte offset is 
     .addOption(
       new Option('--by <what>', 'whose time series the CSV has').choices(['class', 'flow']).default('class'),
     )
+    .option('--events <file>', 'write what happened as JSON lines, one per event; - for standard output')
     .option('--plot <file>', 'draw the pages of the migration over time, as SVG')
     .option(
       '--pair',
@@ -99,6 +104,7 @@ A capture that is cut off or broken is analysed up to there; the byte offset is 
       await analyze(files, options, command)
     })
     .addHelpText('after', filterHelp())
+    .addHelpText('after', eventHelp())
     .addHelpText(
       'after',
       examples([
@@ -117,6 +123,10 @@ A capture that is cut off or broken is analysed up to there; the byte offset is 
           'pagewire analyze qemu.pcap --plot pages.svg',
           'the rounds of a migration, and a picture of its pages',
         ],
+        [
+          'pagewire analyze trace.pcap --events - | jq \'select(.event == "mark-change")\'',
+          'where marks changed in mid-flow',
+        ],
         ['tcpdump -w - -i eth0 -c 10000 | pagewire analyze -', 'from a pipe'],
       ]),
     )
@@ -130,6 +140,16 @@ function filterHelp(): string {
     'Filters: == != > < >= <= (or eq ne gt lt ge le), in {1 5..7}, && || ! (or and or not), parentheses.',
     'Fields, as in Wireshark:',
     ...fields,
+  ].join('\n')
+}
+
+function eventHelp(): string {
+  const width = Math.max(...[...eventMeanings.keys()].map((name) => name.length))
+  const lines = [...eventMeanings].map(([name, meaning]) => `  ${name.padEnd(width)}  ${meaning}`.trimEnd())
+  return [
+    '',
+    'Events, each with file, at_s (since the first frame) and, without filter and time range, frame (its number):',
+    ...lines,
   ].join('\n')
 }
 
@@ -152,7 +172,14 @@ async function analyze(inputs: readonly string[], options: Options, command: Com
     throw usageError(`--top ${options.top} is not a number of flows`, { code: 'bad-option' })
   }
   const withSeries = command.getOptionValueSource('interval') === 'cli'
-  const { analysed, document: single } = await analyzeFiles(files, captureOptions, withSeries)
+  const { events: eventPath } = options
+  if (json && eventPath === '-') {
+    throw usageError('--json and --events - both want standard output', { code: 'bad-option' })
+  }
+  const events =
+    eventPath === undefined ? undefined : new (await import('./analyze-events.js')).EventLines(eventPath)
+  const { analysed, document: single } = await analyzeFiles(files, captureOptions, withSeries, events)
+  events?.close()
   const pairs = await comparePairs(files, options)
   const runs: RunComparison[] = []
   for (const directory of directories) if (run !== undefined) runs.push(await run.compareRun(directory))
@@ -167,7 +194,7 @@ async function analyze(inputs: readonly string[], options: Options, command: Com
   }
   if (options.plot !== undefined) await writePlot(options.plot, analysed)
   if (json) printJson(document)
-  else if (!quiet && options.csv !== '-') printText(analysisText(document, top))
+  else if (!quiet && options.csv !== '-' && eventPath !== '-') printText(analysisText(document, top))
   for (const { file } of analysed) reportProblem(file)
   for (const run of runs) reportDifferences(run)
 }
@@ -181,9 +208,10 @@ export async function analyzeFiles(
   files: readonly string[],
   options: CaptureOptions,
   withSeries = false,
+  events?: EventLines,
 ): Promise<{ readonly analysed: readonly Analysed[]; readonly document: AnalysisDocument }> {
   const analysed: Analysed[] = []
-  for (const file of files) analysed.push(await analyzeFile(file, options))
+  for (const file of files) analysed.push(await analyzeFile(file, options, events))
   return { analysed, document: documentOf(analysed, withSeries) }
 }
 
@@ -224,15 +252,31 @@ function readOptions(options: Options): CaptureOptions {
   }
 }
 
-async function analyzeFile(path: string, options: CaptureOptions): Promise<Analysed> {
+async function analyzeFile(path: string, options: CaptureOptions, events?: EventLines): Promise<Analysed> {
   const timeBase = new TimeBase()
   const reader = await openCapture(path, timeBase)
+  const watch = events && (await watchFor(path, options, events))
   try {
-    const pass = await analyseCapture(reader, options)
-    return { file: fileRow(path, reader, pass, timeBase), pass, migrations: pass.migrations.result() }
+    const pass = await analyseCapture(
+      reader,
+      watch === undefined ? options : { ...options, also: (frame, at) => watch.frame(frame, at) },
+    )
+    const migrations = pass.migrations.result()
+    watch?.end(pass)
+    return { file: fileRow(path, reader, pass, timeBase), pass, migrations }
   } finally {
     await reader.close()
   }
+}
+
+async function watchFor(
+  path: string,
+  { filter, fromNs, toNs }: CaptureOptions,
+  events: EventLines,
+): Promise<EventWatch> {
+  const { EventWatch } = await import('../analysis/events.js')
+  const numbered = filter === undefined && fromNs === undefined && toNs === undefined
+  return new EventWatch((event) => events.add(path, event), numbered)
 }
 
 function documentOf(analysed: readonly Analysed[], withSeries: boolean): AnalysisDocument {
