@@ -63,9 +63,9 @@ dataplane_queues() {
 # What a hostile switch does to frames as they leave it.
 dataplane_hostile() { # HOST WORD
   case $2 in
-    bleach) program "$1" egress 1 port_bleach ;;
-    remark=[0-7]) program "$1" egress 2 "port_remark_${2#remark=}" ;;
-    strip) program "$1" egress 3 port_strip ;;
+    bleach) program "$1" egress 11 port_bleach ;;
+    remark=[0-7]) program "$1" egress 12 "port_remark_${2#remark=}" ;;
+    strip) program "$1" egress 13 port_strip ;;
     *) die 2 "unknown hostility '$2'" ;;
   esac
 }

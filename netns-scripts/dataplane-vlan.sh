@@ -115,7 +115,7 @@ band_of() {
 dataplane_hostile() { # HOST WORD
   case $2 in
     bleach)
-      say "filter add dev $1 egress protocol 802.1Q prio 1 flower vlan_ethtype ipv4" \
+      say "filter add dev $1 egress protocol 802.1Q prio 11 flower vlan_ethtype ipv4" \
         "action pedit ex munge ip dsfield set 0 retain 0xfc pipe action csum ip continue"
       ;;
     remark=[0-7])

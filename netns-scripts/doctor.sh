@@ -67,4 +67,5 @@ try 'sch_netem' tc qdisc add dev v0 root netem delay 1ms
 try 'sch_tbf' tc qdisc add dev v0 root tbf rate 1mbit burst 3000 limit 9000
 try 'act_pedit and act_csum' filter matchall \
   action pedit ex munge ip dsfield set 0 retain 0xfc pipe action csum ip
+try 'cls_u32 and act_mirred' filter u32 match ether dst 02:00:00:00:00:01 action mirred egress mirror dev v1
 try 'act_vlan' filter matchall action vlan pop

@@ -14,6 +14,8 @@
 #                          (delay=10ms loss=0.1%); dataplane vlan only
 #   hostile='...'          what the switch does wrong: bleach (DSCP cleared), remark=PCP (PCP rewritten),
 #                          strip (tag removed), police=PCP:BITS (that class limited to a rate)
+#   guest=MAC              a guest with this address may move to the destination: frames that the switch hands to the
+#                          congested port for it are copied to the switch's device "guest", for captures
 #   congestion=cubic       TCP congestion control of every route; default = what the box does
 #   offloads=off           on: segments of up to 64 KiB cross the veths (benchmarks only)
 #   order='7 6 ...'        PCPs from the queue served first to the last; default: the marking table's
@@ -30,12 +32,12 @@ lab=${1-}
 check_run "$lab"
 shift
 dataplane=tc-bpf rate=200000000 discipline=strict weights= queue=256 mtu=1500 delay= jitter= loss= reorder=
-hostile= congestion=cubic offloads=off order= marks= object=$root/build/bpf/lab.o
+hostile= guest= congestion=cubic offloads=off order= marks= object=$root/build/bpf/lab.o
 for setting in "$@"; do
   name=${setting%%=*}
   value=${setting#*=}
   case $name in
-    dataplane | rate | discipline | weights | queue | mtu | delay | jitter | loss | reorder | hostile | congestion | \
+    dataplane | rate | discipline | weights | queue | mtu | delay | jitter | loss | reorder | hostile | guest | congestion | \
       offloads | order | marks | object) eval "$name=\$value" ;;
     *) die 2 "unknown setting '$setting'" ;;
   esac
@@ -112,6 +114,7 @@ add_switch() {
   dataplane_ports
   tell bridge -n "$switch"
   congested_port
+  guest_copies
   hostilities
   tell tc -n "$switch"
 }
@@ -121,6 +124,19 @@ switch_links() {
   say "link add bridge type bridge stp_state 0 forward_delay 0 mcast_snooping 0 $bridge_options"
   for host in $hosts; do say "link set $host master bridge up"; done
   say "link set bridge mtu $mtu up"
+  [ -n "$guest" ] || return 0
+  say "link add guest mtu $mtu type veth peer name guest-end mtu $mtu"
+  say "link set guest up"
+  say "link set guest-end up"
+}
+
+# What enters the client's port for the guest may leave at either host's. In front of the congested port's queue it is
+# known which.
+guest_copies() {
+  [ -n "$guest" ] || return 0
+  say "qdisc add dev destination clsact"
+  say "filter add dev destination egress protocol all prio 1 u32 match ether dst $guest" \
+    "action mirred egress mirror dev guest continue"
 }
 
 add_host() { # HOST
@@ -168,7 +184,7 @@ hostilities() {
   done
   [ -n "$words" ] || return 0
   for host in $hosts; do
-    say "qdisc add dev $host clsact"
+    [ -n "$guest" ] && [ "$host" = destination ] || say "qdisc add dev $host clsact"
     for word in $words; do dataplane_hostile "$host" "$word"; done
   done
 }

@@ -15,6 +15,7 @@ import type {
 import { assert } from '../support/assert.js'
 import type { Guest } from '../workload/guest.js'
 import { monotonicNs } from './clock.js'
+import type { GuestCardProcess } from './guest-card.js'
 import type { Link } from './link.js'
 import { pushFeeds } from './push-feeds.js'
 import type { Fed, PageSource } from './source-lane.js'
@@ -25,15 +26,17 @@ export class AgentTestbed implements Testbed {
   readonly pageBytes: number
   readonly #guest: Guest
   readonly #link: Link
+  readonly #card: GuestCardProcess | undefined
   #cancelled = false
   #wake: (() => void) | undefined
   #lastNs = 0
   /** Time that the guest waited for pages after an early handover. */
   #stallAtDestinationNs = 0
 
-  constructor(guest: Guest, link: Link) {
+  constructor(guest: Guest, link: Link, card?: GuestCardProcess) {
     this.#guest = guest
     this.#link = link
+    this.#card = card
     this.totalPages = guest.memory.totalPages
     this.pageBytes = guest.memory.pageBytes
   }
@@ -123,6 +126,11 @@ export class AgentTestbed implements Testbed {
     this.#wake = undefined
   }
 
+  /** Not part of the downtime: the guest still runs, but nobody hears of it any more. */
+  async silence(): Promise<void> {
+    await this.#card?.suspend()
+  }
+
   async suspend(into: PageSet): Promise<number> {
     this.#advance()
     this.#guest.suspend(this.nowNs())
@@ -180,7 +188,10 @@ export class AgentTestbed implements Testbed {
 
   async abort(reason: string): Promise<void> {
     await this.#link.abort(reason)
-    if (!this.#guest.running) this.#guest.resume(this.nowNs())
+    if (!this.#guest.running) {
+      this.#guest.resume(this.nowNs())
+      this.#card?.run()
+    }
     this.#guest.throttle(this.nowNs(), 0)
   }
 

@@ -8,6 +8,12 @@ import { usageError } from '../support/errors.js'
 
 export type Command =
   | { readonly do: 'start'; readonly job: unknown }
+  /** To an agent of a migration: the command that is the guest's network card on its host. */
+  | { readonly do: 'card'; readonly argv: readonly string[] }
+  /** To the source: from now on the guest answers whoever asks it. */
+  | { readonly do: 'answer' }
+  /** To a client of the guest. */
+  | { readonly do: 'finish'; readonly how: unknown }
   | { readonly do: 'cancel' }
   | { readonly do: 'quit' }
 
@@ -39,12 +45,23 @@ function parseCommand(line: string): Command {
     case 'start':
       if (!('job' in value)) throw bad('"start" needs a "job"')
       return { do: 'start', job: value.job }
+    case 'card':
+      if (!('argv' in value) || !isWords(value.argv)) throw bad('"card" needs an "argv"')
+      return { do: 'card', argv: value.argv }
+    case 'finish':
+      if (!('how' in value)) throw bad('"finish" needs a "how"')
+      return { do: 'finish', how: value.how }
+    case 'answer':
     case 'cancel':
     case 'quit':
       return { do: value.do }
     default:
       throw bad(`unknown command ${JSON.stringify(value.do)}`)
   }
+}
+
+function isWords(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((word) => typeof word === 'string')
 }
 
 /** Writes one event. */

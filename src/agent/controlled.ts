@@ -5,6 +5,7 @@ import type { Strategy } from '../migration/strategy.js'
 import { messageOf, PagewireError } from '../support/errors.js'
 import { readCommands, writeEvent } from './control.js'
 import { type DestinationResult, type RunningDestination, startDestination } from './destination.js'
+import { GuestCardProcess } from './guest-card.js'
 import { readDestinationJob, readSourceJob } from './job.js'
 import type { LaneEndpoint } from './session.js'
 import { type Progress, type RunningSource, type SourceResult, startSource } from './source.js'
@@ -12,6 +13,8 @@ import { type Progress, type RunningSource, type SourceResult, startSource } fro
 export type AgentEvent =
   /** The destination waits on these ports. */
   | { readonly event: 'listening'; readonly lanes: readonly LaneEndpoint[] }
+  /** The guest's network card on this host can be told when it runs. */
+  | { readonly event: 'card-ready' }
   | { readonly event: 'journal'; readonly entry: JournalEntry }
   | { readonly event: 'progress'; readonly progress: Progress }
   | { readonly event: 'source-result'; readonly result: SourceResult }
@@ -31,6 +34,7 @@ export async function serveSource(
   bind: (name: string, options: Readonly<Record<string, unknown>>) => Strategy,
 ): Promise<void> {
   let running: RunningSource | undefined
+  let card: GuestCardProcess | undefined
   let finished: Promise<void> | undefined
   const say = (event: AgentEvent): void => writeEvent(streams.output, event)
   try {
@@ -40,15 +44,22 @@ export async function serveSource(
       if (command.do === 'start' && running === undefined) {
         const job = readSourceJob(command.job)
         const strategy = bind(job.strategy, job.options)
-        running = startSource(job, strategy, { record: (entry) => say({ event: 'journal', entry }) })
+        running = startSource(job, strategy, { record: (entry) => say({ event: 'journal', entry }) }, card)
         finished = reportSource(running, say)
       }
+      if (command.do === 'card') {
+        card = await GuestCardProcess.open(command.argv, (error) => say(errorEvent(error)))
+        say({ event: 'card-ready' })
+      }
+      // Until a migration suspends it, the guest runs here.
+      if (command.do === 'answer') card?.run()
     }
   } catch (error) {
     say(errorEvent(error))
   }
   running?.cancel()
   await finished
+  await card?.end()
 }
 
 async function reportSource(running: RunningSource, say: (event: AgentEvent) => void): Promise<void> {
@@ -68,6 +79,7 @@ async function reportSource(running: RunningSource, say: (event: AgentEvent) => 
 /** Serves one migration as the destination. */
 export async function serveDestination(streams: Streams): Promise<void> {
   let running: RunningDestination | undefined
+  let card: GuestCardProcess | undefined
   let finished: Promise<void> | undefined
   const say = (event: AgentEvent): void => writeEvent(streams.output, event)
   try {
@@ -75,12 +87,16 @@ export async function serveDestination(streams: Streams): Promise<void> {
       if (command.do === 'quit') break
       if (command.do === 'cancel') running?.stop('stopped by the user')
       if (command.do === 'start' && running === undefined) {
-        running = await startDestination(readDestinationJob(command.job))
+        running = await startDestination(readDestinationJob(command.job), card)
         say({ event: 'listening', lanes: running.lanes })
         finished = running.result.then(
           (result) => say({ event: 'destination-result', result }),
           (error) => say(errorEvent(error)),
         )
+      }
+      if (command.do === 'card') {
+        card = await GuestCardProcess.open(command.argv, (error) => running?.stop(error.message))
+        say({ event: 'card-ready' })
       }
     }
   } catch (error) {
@@ -88,6 +104,7 @@ export async function serveDestination(streams: Streams): Promise<void> {
   }
   running?.stop('the runner has gone')
   await finished
+  await card?.end()
 }
 
 function errorEvent(error: unknown): AgentEvent {

@@ -14,6 +14,7 @@ import { FrameReader, protocolError } from '../wire/frame-reader.js'
 import { Guest, type GuestPosition } from '../workload/guest.js'
 import { monotonicNs } from './clock.js'
 import { DestinationMemory } from './destination-memory.js'
+import type { GuestCardProcess } from './guest-card.js'
 import { Inbound } from './inbound.js'
 import { judgeLane } from './proof.js'
 import { ResumedGuest } from './resumed-guest.js'
@@ -65,8 +66,12 @@ const faultsLane: LaneName = 'faults'
 /** More than any guest does in a day; each is carried out again when it is handed over early. */
 const accessesAtMost = 1e12
 
-export async function startDestination(job: DestinationJob): Promise<RunningDestination> {
-  const destination = new Destination(job)
+/** `card` is the guest's network card on this host, silent until the handover. */
+export async function startDestination(
+  job: DestinationJob,
+  card?: GuestCardProcess,
+): Promise<RunningDestination> {
+  const destination = new Destination(job, card)
   await destination.listen()
   return {
     lanes: destination.endpoints,
@@ -90,6 +95,7 @@ interface Peer extends OnReadOpts {
 
 class Destination {
   readonly #job: DestinationJob
+  readonly #card: GuestCardProcess | undefined
   readonly #secret: Buffer
   readonly #listeners: MarkedListener[] = []
   readonly #lanes: (OpenLane | undefined)[]
@@ -115,8 +121,9 @@ class Destination {
   #resolve: (result: DestinationResult) => void = () => {}
   #reject: (error: Error) => void = () => {}
 
-  constructor(job: DestinationJob) {
+  constructor(job: DestinationJob, card: GuestCardProcess | undefined) {
     this.#job = job
+    this.#card = card
     this.#secret = Buffer.from(job.secret, 'hex')
     this.#lanes = job.lanes.map(() => undefined)
     this.result = new Promise((resolve, reject) => {
@@ -333,6 +340,7 @@ class Destination {
     times.writeBigUInt64BE(BigInt(this.#deviceDoneNs), 0)
     this.#runEarly()
     this.#resumedNs = monotonicNs()
+    this.#card?.run()
     times.writeBigUInt64BE(BigInt(this.#resumedNs), 8)
     lane.socket.write(frame(FrameType.resumed, 0, 0, times))
   }
@@ -413,6 +421,8 @@ class Destination {
     if (this.#ended) return
     this.#ended = true
     const lanes = this.#lanes.filter((lane) => lane !== undefined)
+    // A guest that was taken in whole runs on here; one that was not is the source's again, or lost.
+    if (how.outcome === 'aborted') void this.#card?.suspend()
     this.#close()
     this.#resolve({
       ...how,
@@ -431,6 +441,7 @@ class Destination {
   #fail(cause: unknown): void {
     if (this.#ended) return
     this.#ended = true
+    void this.#card?.suspend()
     const error = cause instanceof Error ? cause : new Error(messageOf(cause))
     const code = error instanceof PagewireError ? error.code : 'internal'
     const said = frame(FrameType.error, 0, 0, Buffer.from(JSON.stringify({ code, message: error.message })))

@@ -20,6 +20,7 @@ export const option = {
   linger: 13,
   sendBufferForce: 32,
   receiveBufferForce: 33,
+  timestampNs: 35,
   maxPacingRate: 47,
   memoryInfo: 55,
   tos: 1,

@@ -13,6 +13,7 @@ import { PagewireError } from '../support/errors.js'
 import { Guest, type GuestSpec } from '../workload/guest.js'
 import { AgentTestbed } from './agent-testbed.js'
 import { monotonicNs } from './clock.js'
+import type { GuestCardProcess } from './guest-card.js'
 import { type LaneStatistics, Link, type LinkOptions } from './link.js'
 import { runQueueWaitNs } from './run-queue.js'
 import { deviceState, type LaneEndpoint, type Session } from './session.js'
@@ -75,14 +76,21 @@ export interface RunningSource {
 /** Some 10 ms of work. A guest that keeps up never gets there: pages are read many times a second. */
 const accessesPerLook = 500_000
 
-export function startSource(job: SourceJob, strategy: Strategy, journal: Journal): RunningSource {
-  return new Source(job, strategy, journal)
+/** `card` is the guest's network card on this host, running. */
+export function startSource(
+  job: SourceJob,
+  strategy: Strategy,
+  journal: Journal,
+  card?: GuestCardProcess,
+): RunningSource {
+  return new Source(job, strategy, journal, card)
 }
 
 class Source implements RunningSource {
   readonly #job: SourceJob
   readonly #content: PageContent
   readonly #device: Buffer
+  readonly #card: GuestCardProcess | undefined
   readonly #guest: Guest
   readonly #beganNs: number
   #testbed: AgentTestbed | undefined
@@ -91,12 +99,13 @@ class Source implements RunningSource {
   #cancelSetUp: (() => void) | undefined
   readonly result: Promise<SourceResult>
 
-  constructor(job: SourceJob, strategy: Strategy, journal: Journal) {
+  constructor(job: SourceJob, strategy: Strategy, journal: Journal, card: GuestCardProcess | undefined) {
     this.#job = job
     // What stands for a guest that has long been running is no part of its migration.
     warmUp()
     this.#content = pageContent(job.content, job.guest.pageBytes, job.guest.seed)
     this.#device = deviceState(job.guest.seed, job.deviceBytes)
+    this.#card = card
     this.#beganNs = monotonicNs()
     this.#guest = new Guest({ ...job.guest, accessesPerLook }, this.#beganNs)
     this.result = this.#run(strategy, journal)
@@ -199,7 +208,7 @@ class Source implements RunningSource {
     journal: Journal,
   ): Promise<Pick<SourceResult, 'record' | 'verified' | 'lanes'>> {
     this.#link = link
-    const testbed = new AgentTestbed(this.#guest, link)
+    const testbed = new AgentTestbed(this.#guest, link, this.#card)
     this.#testbed = testbed
     if (this.#cancelled) testbed.cancel()
     const { maxTotalNs } = this.#job

@@ -26,13 +26,17 @@ const batchesPerWake = 16
 const reportWholeLength = 0x20
 const tryAgain = 11
 
-/** `struct mmsghdr`, `struct iovec`, `struct sockaddr_in` and one `struct cmsghdr` with its data on 64-bit Linux. */
+/**
+ * `struct mmsghdr`, `struct iovec`, `struct sockaddr_in` and two `struct cmsghdr` with their data on 64-bit Linux: when
+ * it arrived (only if asked for), then IP_TOS.
+ */
 const messageBytes = 64
 const vectorBytes = 16
 const addressBytes = 16
-const controlBytes = 24
+const controlBytes = 32 + 24
 const controlLengthOffset = 40
 const lengthOffset = 56
+const controlLevelOffset = 8
 const controlTypeOffset = 12
 const controlDataOffset = 16
 
@@ -46,12 +50,15 @@ export interface DatagramBatch {
   sourceOf(i: number): Endpoint
   /** The DSCP that the datagram arrived with. */
   dscpOf(i: number): number
+  /** When the kernel took it off the wire, in ns since 1970; NaN unless `timestamps` was asked for. */
+  arrivedUnixNs(i: number): number
 }
 
 export interface UdpReceiverOptions extends Endpoint {
   /** How much of each payload is copied. */
   readonly headBytes: number
   readonly receiveBufferBytes: number
+  readonly timestamps?: true
   readonly onBatch: (batch: DatagramBatch) => void
   readonly onError: (error: PagewireError) => void
 }
@@ -69,6 +76,7 @@ export function openUdpReceiver(options: UdpReceiverOptions): UdpReceiver {
   try {
     setBufferBytes(fd, 'receive', options.receiveBufferBytes)
     setInteger(fd, level.ip, option.receiveTos, 1, 'IP_RECVTOS')
+    if (options.timestamps) setInteger(fd, level.socket, option.timestampNs, 1, 'SO_TIMESTAMPNS')
     bind(fd, options)
     return new Receiver(fd, boundPort(fd), options)
   } catch (error) {
@@ -120,10 +128,16 @@ class Receiver implements UdpReceiver, DatagramBatch {
   }
 
   dscpOf(i: number): number {
-    const at = i * controlBytes
-    const isTos = this.controls.readInt32LE(at + controlTypeOffset) === option.tos
-    assert(isTos, 'the only control message asked for is IP_TOS')
+    const at = this.control(i, level.ip, option.tos)
+    assert(at !== undefined, 'IP_TOS was asked for')
     return this.controls.readUInt8(at + controlDataOffset) >> 2
+  }
+
+  arrivedUnixNs(i: number): number {
+    const at = this.control(i, level.socket, option.timestampNs)
+    if (at === undefined) return Number.NaN
+    const seconds = Number(this.controls.readBigInt64LE(at + controlDataOffset))
+    return seconds * 1e9 + Number(this.controls.readBigInt64LE(at + controlDataOffset + 8))
   }
 
   drops(): number {
@@ -148,6 +162,20 @@ class Receiver implements UdpReceiver, DatagramBatch {
       this.options.onBatch(this)
       if (this.count < batchSize) return
     }
+  }
+
+  /** Where in `controls` a control message of datagram `i` begins (cmsg(3)). */
+  private control(i: number, wantedLevel: number, wantedType: number): number | undefined {
+    const { controls } = this
+    const end = i * controlBytes + this.messages.readUInt32LE(i * messageBytes + controlLengthOffset)
+    for (let at = i * controlBytes; at + controlDataOffset <= end; ) {
+      const isWanted =
+        controls.readInt32LE(at + controlLevelOffset) === wantedLevel &&
+        controls.readInt32LE(at + controlTypeOffset) === wantedType
+      if (isWanted) return at
+      at += Math.max(controlDataOffset, 8 * Math.ceil(controls.readUInt32LE(at) / 8))
+    }
+    return undefined
   }
 
   /** The kernel writes how much it used over how much there is. */

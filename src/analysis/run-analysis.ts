@@ -11,6 +11,7 @@ import { TimeOrder } from '../capture/time-order.js'
 import { defaultTable, type MarkingTable, pcpByDscp } from '../marking/traffic-class.js'
 import { failure } from '../support/errors.js'
 import { parseMac } from './addresses.js'
+import { ClientWatch, type WireOutage } from './client-watch.js'
 import { FrameMatcher } from './frame-matcher.js'
 import { comparableBytes, Identity, identify } from './identity.js'
 import { MarksAudit, type MarksResult } from './marks-audit.js'
@@ -37,8 +38,8 @@ export interface RunAnalysisInput {
   readonly flows: readonly ExpectedFlow[]
   /** Whoever is behind the congested port. */
   readonly destinationMac: string
-  /** Addresses that moved behind the congested port during the run, such as the guest's at its handover. */
-  readonly movedMacs?: readonly { readonly mac: string; readonly atUnixNs: number }[]
+  /** The guest, which moves behind the congested port: its frames at `switch-in` are those that do go there. */
+  readonly guestMac?: string
   /** Counters of the congested port over the time of the captures: per PCP, or one `all` without priorities. */
   readonly queues: readonly QueueCounters[]
   /** Nanoseconds since 1970 between which throughput and latencies count, such as start and end of the migration. */
@@ -57,6 +58,8 @@ export interface RunAnalysis {
   }
   /** The congested port while it always had something to send. */
   readonly port: { readonly busyNs: number; readonly bps: number }
+  /** What the guest's client met; null without a client or a window. */
+  readonly outage: WireOutage | null
   /** Frames in each capture. */
   readonly frames: Readonly<Record<CapturePoint, number>>
   /** The same over time; no bins without a window. */
@@ -116,7 +119,9 @@ class RunPass {
   private readonly identity = new Identity()
   private readonly comparable: number
   private readonly matcher: FrameMatcher
-  private readonly behindPort: readonly { mac: number; fromNs: number }[]
+  /** The destination, and the guest where there is one. */
+  private readonly behindPort: readonly number[]
+  private readonly watch: ClientWatch | undefined
   private readonly window: Window
   private readonly frames = new Float64Array(capturePoints.length)
   private readonly enteredByPcp = new Float64Array(pcpValues)
@@ -133,17 +138,15 @@ class RunPass {
     this.matcher = new FrameMatcher(pcpValues, (owner) => {
       if (owner >= 0) this.rows.at(owner).lost++
     })
-    this.behindPort = [
-      { mac: parseMac(input.destinationMac), fromNs: Number.NEGATIVE_INFINITY },
-      ...(input.movedMacs ?? []).map((moved) => ({
-        mac: parseMac(moved.mac),
-        fromNs: moved.atUnixNs - baseNs,
-      })),
-    ]
+    const guest = input.guestMac === undefined ? [] : [parseMac(input.guestMac)]
+    this.behindPort = [parseMac(input.destinationMac), ...guest]
     const [from, to] = input.windowUnixNs ?? [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]
     this.window = { fromNs: from - baseNs, toNs: to - baseNs }
     this.series = new SeriesTable(this.window)
     this.connections = new Connections(this.window)
+    const [guestMac] = guest
+    if (guestMac !== undefined && input.windowUnixNs !== undefined)
+      this.watch = new ClientWatch(guestMac, this.window.fromNs)
   }
 
   take(point: number, frame: Frame): void {
@@ -153,6 +156,7 @@ class RunPass {
     row.add(point, frame, this.window)
     if (frame.ipVersion === 4) this.marks.check(frame, this.match, point, this.frames[point]!)
     if (frame.tcp && this.match.flow !== absent) this.connections.take(point, frame, this.match, row)
+    this.watch?.take(point, frame, this.input.flows[this.match.flow]?.roams === true, this.match)
     if (point === switchIn) this.enter(frame, row)
     else if (point === switchOut) this.leave(frame, row)
   }
@@ -173,6 +177,7 @@ class RunPass {
       marks: this.marks.result(),
       ledger: { flows, frames, balanced },
       port: this.portRate.result(),
+      outage: this.watch?.result() ?? null,
       frames: {
         source: this.frames[0]!,
         'switch-in': this.frames[1]!,
@@ -223,12 +228,8 @@ class RunPass {
   private mustPass(frame: Frame): boolean {
     if (frame.capLength < 12) return false
     const { view, start } = frame
-    if ((view.getUint8(start) & 1) === 1) return !this.isBehind(mac(view, start + 6), frame.timeNs)
-    return this.isBehind(mac(view, start), frame.timeNs)
-  }
-
-  private isBehind(address: number, timeNs: number): boolean {
-    return this.behindPort.some((one) => one.mac === address && timeNs >= one.fromNs)
+    // What is for all comes from another port, or it would not be seen here.
+    return (view.getUint8(start) & 1) === 1 || this.behindPort.includes(mac(view, start))
   }
 }
 

@@ -133,7 +133,13 @@ export function classResult(
   window: Window | undefined,
   pointNames: readonly string[],
 ): ClassResult {
-  const path = row.entered > 0 || row.left.frames > 0 ? congestedPath(row) : hostPath(row, pointNames)
+  const roams = flows[row.flow]?.roams === true
+  const path =
+    row.entered > 0 || row.left.frames > 0
+      ? congestedPath(row)
+      : roams
+        ? ownHosts(row)
+        : hostPath(row, pointNames)
   const rtt = nearestSender(row)
   return {
     role: flows[row.flow]?.role ?? 'other',
@@ -193,6 +199,27 @@ function hostPath(row: ClassRow, names: readonly string[]): Path {
     bytes: entry.bytes,
     delivered: exit,
     lost: two ? Math.max(0, entry.frames - exit.frames) : null,
+  }
+}
+
+/** What the guest sent from one host and then from the other: seen where it left, and nowhere after. */
+function ownHosts(row: ClassRow): Path {
+  const [first = emptyTally(), , , last = emptyTally()] = row.points
+  const [earlier, later] = first.frames === 0 ? [last, first] : [first, last]
+  const sent: Tally = {
+    frames: first.frames + last.frames,
+    bytes: first.bytes + last.bytes,
+    windowBytes: first.windowBytes + last.windowBytes,
+    firstNs: earlier.firstNs,
+    lastNs: Math.max(earlier.lastNs, later.lastNs),
+  }
+  return {
+    entry: 'source or destination',
+    exit: null,
+    packets: sent.frames,
+    bytes: sent.bytes,
+    delivered: sent,
+    lost: null,
   }
 }
 

@@ -26,7 +26,7 @@ export function readExpectation(text: string, file: string): RunExpectation {
     throw refused(file, messageOf(error))
   }
   if (!isObject(document) || document['schema'] !== schema) throw refused(file, `its schema is not ${schema}`)
-  const { flows, destinationMac, queues, movedMacs, windowUnixNs, table } = document
+  const { flows, destinationMac, queues, guestMac, windowUnixNs, table } = document
   if (!isArray(flows) || !isArray(queues) || typeof destinationMac !== 'string') {
     throw refused(file, 'flows, queues or destinationMac are missing')
   }
@@ -34,7 +34,7 @@ export function readExpectation(text: string, file: string): RunExpectation {
     flows: flows.map((flow) => checkedFlow(flow, file)),
     destinationMac,
     queues: queues.map((queue) => checkedQueue(queue, file)),
-    ...(isArray(movedMacs) ? { movedMacs: movedMacs.map((moved) => checkedMoved(moved, file)) } : {}),
+    ...(typeof guestMac === 'string' ? { guestMac } : {}),
     ...(isArray(windowUnixNs) ? { windowUnixNs: [Number(windowUnixNs[0]), Number(windowUnixNs[1])] } : {}),
     ...(isArray(table) ? { table: table.map((row) => checkedClass(row, file)) } : {}),
   }
@@ -56,6 +56,7 @@ function checkedFlow(value: unknown, file: string): RunExpectation['flows'][numb
     vlan: number(flow, 'vlan', file),
     ...(flow['dscp'] === undefined ? {} : { dscp: number(flow, 'dscp', file) }),
     ...(flow['pcp'] === undefined ? {} : { pcp: number(flow, 'pcp', file) }),
+    ...(flow['roams'] === true ? { roams: true } : {}),
     ...(bytes
       ? {
           applicationBytes: {
@@ -75,11 +76,6 @@ function checkedQueue(value: unknown, file: string): RunExpectation['queues'][nu
     bytes: number(queue, 'bytes', file),
     dropped: number(queue, 'dropped', file),
   }
-}
-
-function checkedMoved(value: unknown, file: string): { mac: string; atUnixNs: number } {
-  const moved = object(value, file)
-  return { mac: text(moved, 'mac', file), atUnixNs: number(moved, 'atUnixNs', file) }
 }
 
 function checkedClass(value: unknown, file: string): TrafficClass {

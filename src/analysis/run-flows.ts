@@ -21,6 +21,8 @@ export interface ExpectedFlow {
   readonly vlan: number
   readonly dscp?: number
   readonly pcp?: number
+  /** Its server is the guest, which moves from host to host. */
+  readonly roams?: true
   /** TCP payload that the applications wrote. */
   readonly applicationBytes?: { readonly clientToServer: number; readonly serverToClient: number }
 }

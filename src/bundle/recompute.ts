@@ -23,6 +23,8 @@ export interface Recomputed {
 
 export interface RecomputedRun extends Recomputed {
   readonly analysis: RunAnalysis
+  /** The outage as the client saw it, which no capture tells; null without a client. */
+  readonly clientMs: number | null
 }
 
 /** Usage error if the directory is not that of a run that was analysed. */
@@ -39,7 +41,12 @@ export async function recomputeRun(directory: string): Promise<RecomputedRun> {
   })
   const { recorded, recomputed } = beside(directory, result, analysis)
   // Through JSON, as the recorded figures went.
-  return { analysis, recorded, recomputed: JSON.parse(JSON.stringify(recomputed)) }
+  return {
+    analysis,
+    clientMs: result.outage?.client_ms ?? null,
+    recorded,
+    recomputed: JSON.parse(JSON.stringify(recomputed)),
+  }
 }
 
 /** Whatever the run reported of what captures tell, and the same from them. */
@@ -50,6 +57,10 @@ function beside(directory: string, result: Partial<RunResult>, analysis: RunAnal
     classes: analysis.classes,
     marks: analysis.marks,
     ledger: analysis.ledger,
+  }
+  if (analysis.outage !== null) {
+    recorded['outage_on_wire'] = result.outage?.wire ?? null
+    recomputed['outage_on_wire'] = analysis.outage
   }
   if (result.captures !== undefined) {
     const frames: Readonly<Record<string, number>> = analysis.frames

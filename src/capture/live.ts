@@ -16,6 +16,8 @@ const captureRingBytes = 32 * 2 ** 20
 /** An injector only sends: a filter that no frame passes keeps its ring empty. */
 const injectorRingBytes = 256 * 1024
 const passNothing = 'less 1'
+/** Some thousand small frames: a second of questions. */
+const cardRingBytes = 4 * 2 ** 20
 
 export interface LiveCapture {
   close(): void
@@ -50,6 +52,22 @@ export interface Injector {
 /** Opens an interface for sending whole frames. */
 export function openInjector(device: string): Injector {
   return new CapInjector(open(device, passNothing, injectorRingBytes).cap)
+}
+
+export interface CardPort extends LiveCapture {
+  readonly injector: Injector
+}
+
+/** Takes the frames that pass the filter (pcap-filter(7)) off an interface, and sends others: a network card of its own. */
+export function openCardPort(
+  device: string,
+  filter: string,
+  onFrame: (bytes: Uint8Array, length: number) => void,
+): CardPort {
+  const { cap, buffer } = open(device, filter, cardRingBytes)
+  cap.on('packet', (length: number) => onFrame(buffer, length))
+  const injector = new CapInjector(cap)
+  return { injector, close: () => injector.close() }
 }
 
 class CapInjector implements Injector {

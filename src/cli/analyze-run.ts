@@ -14,6 +14,8 @@ export interface RunComparison {
   readonly classes: RunAnalysis['classes']
   readonly marks: RunAnalysis['marks']
   readonly ledger: RunAnalysis['ledger']
+  /** The outage on the wire, and what the client itself saw of it; null without a client. */
+  readonly outage: (NonNullable<RunAnalysis['outage']> & { readonly client_ms: number | null }) | null
 }
 
 /** The captures of a run directory, in the order in which frames pass them. */
@@ -23,8 +25,16 @@ export function runCaptures(directory: string): readonly string[] {
 
 /** Usage error if the directory is not that of a run that was analysed. */
 export async function compareRun(directory: string): Promise<RunComparison> {
-  const { recorded, recomputed, analysis } = await recomputeRun(directory)
-  const { classes, marks, ledger } = analysis
+  const { recorded, recomputed, analysis, clientMs } = await recomputeRun(directory)
+  const { classes, marks, ledger, outage } = analysis
   const differences = differencesOf(recorded, recomputed)
-  return { run_dir: directory, reproduced: differences.length === 0, differences, classes, marks, ledger }
+  return {
+    run_dir: directory,
+    reproduced: differences.length === 0,
+    differences,
+    classes,
+    marks,
+    ledger,
+    outage: outage === null ? null : { ...outage, client_ms: clientMs },
+  }
 }

@@ -224,13 +224,24 @@ function roundTable(rounds: readonly RoundDocument[]): string {
 }
 
 function runText(run: RunComparison): string {
-  if (run.reproduced) return `${run.run_dir}: the captures give every figure of result.json again`
+  const outage = outageText(run)
+  if (run.reproduced)
+    return [`${run.run_dir}: the captures give every figure of result.json again`, ...outage].join('\n')
   const shown = (value: unknown): string => JSON.stringify(value) ?? 'nothing'
   const lines = run.differences.map(
     ({ path, recorded, recomputed }) =>
       `  ${path}: ${shown(recorded)} recorded, ${shown(recomputed)} from the captures`,
   )
-  return [`${run.run_dir}: result.json and the captures differ`, ...lines].join('\n')
+  return [`${run.run_dir}: result.json and the captures differ`, ...lines, ...outage].join('\n')
+}
+
+function outageText({ outage }: RunComparison): readonly string[] {
+  if (outage === null) return []
+  const { gap_ms, client_ms, from_ms, to_ms, questions, answers } = outage
+  const client = client_ms === null ? '' : `, ${decimals(client_ms, 3)} ms as the client saw it`
+  return [
+    `  outage: ${decimals(gap_ms, 3)} ms without an answer on the wire${client}, from ${decimals(from_ms, 3)} to ${decimals(to_ms, 3)} ms after the start; ${questions} questions, ${answers} answers`,
+  ]
 }
 
 function orDash(value: number | null): string {

@@ -129,6 +129,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./agent-traffic.js')).trafficAgentCommand,
   },
   {
+    path: 'agent client',
+    summary: 'who asks the guest of a run',
+    group: 'By hand',
+    load: async () => (await import('./agent-client.js')).clientAgentCommand,
+  },
+  {
     path: 'agent reflector',
     summary: 'the far end of probe',
     group: 'By hand',

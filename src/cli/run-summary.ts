@@ -2,7 +2,7 @@
 
 import type { MarksResult } from '../analysis/marks-audit.js'
 import type { ClassResult } from '../analysis/run-classes.js'
-import type { FidelityCheck, MigrationResult, RunResult } from '../experiment/result.js'
+import type { FidelityCheck, MigrationResult, OutageResult, RunResult } from '../experiment/result.js'
 import { columns } from './columns.js'
 
 /** `force`: show the numbers of an invalid run, each line marked so. */
@@ -12,6 +12,7 @@ export function runSummary(result: RunResult, force: boolean): string {
   const hidden = !fidelity.valid && !force
   if (!hidden) {
     if (result.migration !== null) parts.push(migrationText(result.migration))
+    if (result.outage !== null) parts.push(outageText(result.outage))
     if (result.classes.length > 0) parts.push(classTable(result.classes as readonly ClassResult[]))
     parts.push(proofText(result))
     if (fidelity.checks.length > 0) parts.push(checksText(fidelity.checks))
@@ -49,6 +50,25 @@ function migrationText(migration: MigrationResult): string {
   ]
   for (const note of migration.notes ?? []) rows.push(['note', note])
   return rows.map(([name, value]) => `  ${name.padEnd(11)} ${value}`).join('\n')
+}
+
+/** What a client of the guest met, and what the captures say of it. */
+function outageText(outage: OutageResult): string {
+  const { client_ms, wire, open, rate_per_s, class: name } = outage
+  const onWire = wire === null ? '' : `, ${fixed(wire.gap_ms)} ms on the wire`
+  const more = open ? ', and the guest has not answered since' : ''
+  const heads = [
+    { title: 'at ms', align: 'right' },
+    { title: 'around the outage', align: 'left' },
+  ] as const
+  return [
+    `  outage      ${fixed(client_ms)} ms for a client that asks ${rate_per_s} times a second (${name})${onWire}${more}`,
+    `              ${outage.probes_lost} of ${outage.probes_sent} questions were never answered`,
+    columns(
+      heads,
+      outage.timeline.map(({ at_ms, what }) => [fixed(at_ms, 3), what]),
+    ),
+  ].join('\n')
 }
 
 function classTable(classes: readonly ClassResult[]): string {

@@ -19,6 +19,8 @@ export interface PairHosts {
   /** Where the destination listens. */
   readonly destinationAddress: string
   readonly logFile: (agent: string) => string
+  /** Commands that are the guest's network card on each host; absent: the guest has none. */
+  readonly cards?: { readonly source: readonly string[]; readonly destination: readonly string[] }
 }
 
 export interface PairOptions {
@@ -69,6 +71,7 @@ export class MigrationPair {
   static async start(scenario: Scenario, hosts: PairHosts): Promise<MigrationPair> {
     const pair = new MigrationPair(scenario, hosts)
     try {
+      await pair.#plugIn()
       const job = destinationJob(scenario, hosts.destinationAddress, laneEndpoints(scenario, 0), pair.#secret)
       pair.#destination.send({ do: 'start', job: { version: controlVersion, job } })
       pair.lanes = await pair.#destination.next(
@@ -106,6 +109,25 @@ export class MigrationPair {
 
   async end(): Promise<void> {
     await Promise.all([this.#source.end(), this.#destination.end()])
+  }
+
+  /** The guest has been running at the source; from now on it is heard of. */
+  answer(): void {
+    this.#source.send({ do: 'answer' })
+  }
+
+  /** Its network card is on both hosts, and silent. */
+  async #plugIn(): Promise<void> {
+    const { cards } = this.#hosts
+    if (cards === undefined) return
+    const plugged = (agent: AgentProcess<AgentEvent>, argv: readonly string[]): Promise<true> => {
+      agent.send({ do: 'card', argv })
+      return agent.next(
+        (event) => (event.event === 'card-ready' ? true : raise(event, agent.name)),
+        readyTimeoutMs,
+      )
+    }
+    await Promise.all([plugged(this.#source, cards.source), plugged(this.#destination, cards.destination)])
   }
 }
 

@@ -3,6 +3,7 @@
  * snake_case names. What each figure means is defined where it is computed: migration/metrics.ts, analysis/.
  */
 
+import type { WireOutage } from '../analysis/client-watch.js'
 import type { MigrationRecord, Outcome, Round } from '../migration/metrics.js'
 import { bitsPerSecond } from '../migration/metrics.js'
 
@@ -79,6 +80,28 @@ export interface CaptureResult {
   readonly dropped_by_kernel: number
 }
 
+/** What the guest's client saw. Times of day are milliseconds since the start of the migration. */
+export interface OutageResult {
+  /** The longest time between two answers, as the client saw it. */
+  readonly client_ms: number
+  /** Questions since the start of the migration, and those that were never answered. */
+  readonly probes_sent: number
+  readonly probes_lost: number
+  /** From the last answer before it to the first one after it. */
+  readonly from_ms: number
+  readonly to_ms: number
+  /** No answer ended it. */
+  readonly open: boolean
+  readonly rate_per_s: number
+  readonly class: string
+  /** What happened around the handover, in order. */
+  readonly timeline: readonly { readonly at_ms: number; readonly what: string }[]
+  /** Questions shortly before, in and after the gap: when each was sent, and its round trip; null: never answered. */
+  readonly latency: readonly { readonly at_ms: number; readonly rtt_ms: number | null }[]
+  /** The same gap in the captures; null when they were not analysed. */
+  readonly wire: WireOutage | null
+}
+
 /** Every field of result.json. Parts that a prediction cannot have are empty there. */
 export interface RunResult {
   readonly schema: typeof runSchema
@@ -92,11 +115,8 @@ export interface RunResult {
   readonly classes: readonly unknown[]
   readonly marks: unknown
   readonly cross_traffic: readonly CrossTrafficResult[]
-  readonly outage: {
-    readonly client_ms: number
-    readonly probes_sent: number
-    readonly probes_lost: number
-  } | null
+  /** Null: nobody asked. */
+  readonly outage: OutageResult | null
   readonly captures: readonly CaptureResult[]
   readonly ledger: unknown
   readonly fidelity: Fidelity

@@ -5,6 +5,7 @@
 
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { ClientReport } from '../agent/client/outage.js'
 import { monotonicNs } from '../agent/clock.js'
 import type { LaneEndpoint } from '../agent/session.js'
 import type { Progress } from '../agent/source.js'
@@ -24,12 +25,14 @@ import { assert } from '../support/assert.js'
 import { exitCode, PagewireError, usageError } from '../support/errors.js'
 import { type CaptureName, type Lab, labUp, type QueueCounters, sweep } from '../topology/lab.js'
 import { resolveDataplane } from '../topology/requirements.js'
-import { vlanIds } from '../topology/spec.js'
+import { guestCard, vlanIds } from '../topology/spec.js'
 import { version } from '../topology/version.js'
+import { ClientView, clientFlow, guestCards } from './client-view.js'
 import { type FidelityInput, fidelityOf } from './fidelity.js'
 import { type FloodOutcome, floodOutcome } from './flood-check.js'
 import type { RunHooks } from './jobs.js'
 import { type MigratedPair, MigrationPair } from './migration-pair.js'
+import { outageResult } from './outage.js'
 import { type CaptureResult, migrationResult, type RunResult, runSchema } from './result.js'
 import type { RunDirectory } from './run-directory.js'
 import type { CrossTraffic as CrossTrafficStream, Scenario } from './scenario.js'
@@ -127,6 +130,11 @@ interface Measured {
   captures: Partial<Record<CaptureName, CaptureSummary>>
   queues: readonly QueueCounters[]
   analysis?: RunAnalysis
+  /** What the guest's client saw. */
+  client?: ClientReport
+  /** Unix nanoseconds: start of the migration; guest suspended, and running at the destination. */
+  beganUnixNs?: number
+  handoverUnixNs?: readonly [suspended: number, resumed: number]
   /** Unix nanoseconds between which the migration ran. */
   windowUnixNs?: readonly [from: number, to: number]
 }
@@ -138,6 +146,7 @@ class Run {
   readonly #captures = new Map<CaptureName, RunningCapture>()
   #pair: MigrationPair | undefined
   #traffic: CrossTraffic | undefined
+  #client: ClientView | undefined
   #trafficError: PagewireError | undefined
   #current: Promise<void> = Promise.resolve()
 
@@ -201,7 +210,7 @@ class Run {
   }
 
   async #endAgents(): Promise<void> {
-    await Promise.all([this.#pair?.end(), this.#traffic?.close()])
+    await Promise.all([this.#pair?.end(), this.#traffic?.close(), this.#client?.end()])
   }
 
   async #build(): Promise<void> {
@@ -225,6 +234,7 @@ class Run {
       congestionControl: scenario.migration.congestionControl,
       offloads: false,
       ...(scenario.path === undefined ? {} : { path: scenario.path }),
+      guest: scenario.client !== undefined,
     })
   }
 
@@ -232,8 +242,8 @@ class Run {
   async #startCapturesAndAgents(): Promise<void> {
     this.#input.onPhase?.('starting captures and agents')
     await together([...this.#startCaptures(), this.#startPair()])
-    // Its TCP flows connect at once, and a capture must see their handshakes.
-    await this.#startTraffic()
+    // TCP flows connect at once, and the guest tells everybody its address: captures must see it all.
+    await together([this.#startTraffic(), this.#startClient()])
   }
 
   #startCaptures(): Promise<void>[] {
@@ -257,8 +267,16 @@ class Run {
       insideDestination: lab.inside('destination'),
       destinationAddress: lab.address('destination', 'migration'),
       logFile: (agent) => directory.logFile(agent),
+      ...(scenario.client === undefined ? {} : { cards: guestCards(lab, scenario.client) }),
     })
     this.#measured.lanes = this.#pair.lanes
+  }
+
+  async #startClient(): Promise<void> {
+    const { scenario, directory } = this.#input
+    if (scenario.client === undefined) return
+    this.#pair?.answer()
+    this.#client = await ClientView.start(this.#lab(), scenario.client, directory.logFile('client'))
   }
 
   async #startTraffic(): Promise<void> {
@@ -292,6 +310,7 @@ class Run {
     assert(pair !== undefined, 'the agents were started')
     const cancelled = (): void => pair.cancel()
     cancel.addEventListener('abort', cancelled, { once: true })
+    this.#measured.beganUnixNs = unixNs(monotonicNs())
     try {
       this.#measured.pair = await pair.migrate({
         ...(hooks === undefined ? {} : { hooks }),
@@ -311,15 +330,28 @@ class Run {
     }
     if (this.#trafficError !== undefined) throw this.#trafficError
     const source = this.#measured.pair?.source
-    if (source !== undefined) {
-      const toUnix = (performance.timeOrigin + performance.now()) * 1e6 - monotonicNs()
-      this.#measured.windowUnixNs = [source.beganNs + toUnix, source.endedNs + toUnix]
+    if (source === undefined) return
+    this.#measured.windowUnixNs = [unixNs(source.beganNs), unixNs(source.endedNs)]
+    this.#measured.beganUnixNs = this.#measured.windowUnixNs[0]
+    const resumedNs = this.#measured.pair?.destination?.resumedNs
+    if (resumedNs !== undefined && source.record.downtimeNs !== undefined) {
+      this.#measured.handoverUnixNs = [unixNs(resumedNs - source.record.downtimeNs), unixNs(resumedNs)]
     }
+  }
+
+  /** While the cross-traffic still runs and the guest is still there: the questions that were on their way come back. */
+  async #stopAsking(): Promise<void> {
+    const { beganUnixNs, handoverUnixNs, pair } = this.#measured
+    if (this.#client === undefined || beganUnixNs === undefined) return
+    const where = handoverUnixNs !== undefined ? 'destination' : pair === undefined ? 'any' : 'source'
+    this.#measured.client = await this.#client.finish(where, beganUnixNs)
+    await this.#client.end()
   }
 
   /** Senders stop, the queue runs empty, then captures and counters are closed: so that both count the same frames. */
   async #drain(): Promise<void> {
     this.#input.onPhase?.('draining')
+    await this.#stopAsking()
     await this.#pair?.end()
     if (this.#measured.trafficPorts.length > 0 && this.#traffic !== undefined) {
       this.#measured.traffic = await this.#traffic.stop()
@@ -350,6 +382,7 @@ class Run {
     const expectation: RunExpectation = {
       flows: this.#expectedFlows(lab),
       destinationMac: lab.mac('destination'),
+      ...(scenario.client === undefined ? {} : { guestMac: guestCard.mac }),
       queues: this.#measured.queues,
       table: scenario.marking,
       ...(windowUnixNs === undefined ? {} : { windowUnixNs }),
@@ -390,7 +423,7 @@ class Run {
       const stream = scenario.crossTraffic[i]
       return stream === undefined ? [] : [crossFlow(stream, i, serverAddress, port)]
     })
-    return [...migration, ...cross]
+    return [...migration, ...cross, ...(scenario.client === undefined ? [] : [clientFlow(scenario.client)])]
   }
 
   #result(): RunResult {
@@ -424,11 +457,24 @@ class Run {
         examples: [],
       },
       cross_traffic: traffic?.rows ?? [],
-      outage: null,
+      outage: this.#outage(),
       captures: this.#captureResults(),
       ledger: analysis?.ledger ?? null,
       fidelity: this.#fidelity(),
     }
+  }
+
+  #outage(): RunResult['outage'] {
+    const { client, beganUnixNs, handoverUnixNs, analysis } = this.#measured
+    const asked = this.#input.scenario.client
+    if (client === undefined || asked === undefined || beganUnixNs === undefined) return null
+    return outageResult({
+      client: asked,
+      report: client,
+      wire: analysis?.outage ?? null,
+      beganUnixNs,
+      ...(handoverUnixNs === undefined ? {} : { handoverUnixNs }),
+    })
   }
 
   #applied(lab: Lab): object {
@@ -474,7 +520,7 @@ class Run {
       sourceEventLoopDelayMs: source.eventLoopDelayP99Ns / 1e6,
       dirtyPagesPerSecond: {
         asked: scenario.guest.workload.dirtyPagesPerSecond,
-        achieved: guestSeconds > 0 ? source.guestWrites / guestSeconds : 0,
+        achieved: writeRate(source.guestWrites, guestSeconds, scenario.guest.workload.dirtyPagesPerSecond),
       },
       traffic: (traffic?.rows ?? []).map((row, i) => ({
         name: `${i} ${row.kind}`,
@@ -513,6 +559,17 @@ function crossFlow(stream: CrossTrafficStream, index: number, address: string, p
       return { ...flow, protocol: 'ip', serverAddress, serverPort: 0, ...marks }
     }
   }
+}
+
+/** Writes per second. A guest that ran for milliseconds only cannot be nearer to `asked` than a whole write. */
+function writeRate(writes: number, seconds: number, asked: number): number {
+  if (Math.abs(writes - asked * seconds) < 1) return asked
+  return seconds > 0 ? writes / seconds : 0
+}
+
+/** From the clock of the agents to that of the captures. */
+function unixNs(monotonic: number): number {
+  return (performance.timeOrigin + performance.now()) * 1e6 - monotonicNs() + monotonic
 }
 
 /** 1..12 characters that are the run's own: the lab's namespaces are called after them. */

@@ -34,6 +34,10 @@ cross_traffic:                # what competes for the port; from: neighbour | so
   - { kind: udp-cbr, rate: 120mbit, class: best-effort }
   - { kind: tcp-bulk, flows: 2, class: best-effort }
 
+client:                       # asks the guest over the tenants' network: the outage is its longest gap
+  rate: 1000                  # questions per second; 0: nobody asks
+  class: best-effort          # of questions and answers; they share the congested port once the guest has moved
+
 capture: { snaplen: 128 }     # bytes kept of each frame
 dataplane: auto               # auto: what the box can do | vlan | tc-bpf
 `

@@ -232,6 +232,17 @@ const crossTraffic = {
   },
 }
 
+const client = section('who asks the guest over the tenants’ network, wherever it runs', {
+  rate: {
+    type: 'integer',
+    minimum: 0,
+    maximum: 5000,
+    default: 1000,
+    title: 'questions per second, and answers; 0: nobody asks',
+  },
+  class: ref('class', { default: 'best-effort', title: 'of the questions and the answers' }),
+})
+
 const classes = {
   type: 'object',
   default: {},
@@ -288,6 +299,7 @@ export const scenarioSchema = {
     guest,
     migration,
     cross_traffic: crossTraffic,
+    client,
     classes,
     path,
     capture: section('what the captures keep', {
@@ -358,6 +370,7 @@ export interface ScenarioDocument {
     readonly lane_buffer?: string
   }
   readonly cross_traffic: readonly CrossTrafficDocument[]
+  readonly client: { readonly rate: number; readonly class: string | number }
   readonly classes: Readonly<Record<string, { readonly dscp?: number; readonly pcp?: number }>>
   readonly path?: {
     readonly bleach?: boolean

@@ -38,6 +38,8 @@ export interface Scenario {
   readonly guest: Guest
   readonly migration: Migration
   readonly crossTraffic: readonly CrossTraffic[]
+  /** Who asks the guest during the migration; absent: nobody. */
+  readonly client?: Client
   /** The marking table after the scenario's own rows. */
   readonly marking: MarkingTable
   readonly capture: { readonly snaplenBytes: number }
@@ -46,6 +48,12 @@ export interface Scenario {
   readonly path?: HostilePath
   /** The scenario as written, overrides applied, no defaults: for the result document. */
   readonly given: unknown
+}
+
+export interface Client {
+  /** Questions per second. */
+  readonly rate: number
+  readonly trafficClass: TrafficClass
 }
 
 /** The congested port. */
@@ -199,6 +207,7 @@ function converted(document: ScenarioDocument, source: ScenarioText): Scenario {
     crossTraffic: document.cross_traffic.map((stream, i) =>
       streamOf(stream, i, { link, marking, place, classAt }),
     ),
+    ...given('client', clientOf(document.client, classAt)),
     marking,
     capture: { snaplenBytes: document.capture.snaplen },
     dataplane: document.dataplane,
@@ -368,6 +377,11 @@ function streamOf(
         },
       }
   }
+}
+
+function clientOf({ rate, class: name }: ScenarioDocument['client'], classAt: ClassAt): Client | undefined {
+  const trafficClass = classAt(['client', 'class'], name)
+  return rate === 0 ? undefined : { rate, trafficClass }
 }
 
 function optional<T>(

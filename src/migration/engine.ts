@@ -300,6 +300,7 @@ class Engine {
 
   async #suspend(): Promise<void> {
     assert(this.#phase === 'running', 'the guest is suspended once')
+    await this.#testbed.silence?.()
     this.#suspendedNs = this.#testbed.nowNs()
     const dirtied = await this.#testbed.suspend(this.#unsent)
     this.#round++

@@ -75,6 +75,8 @@ export interface Testbed {
   readAccesses(latest: number, writesOnly: boolean): Accesses
   throttle(withhold: number): Promise<void>
   wait(forNs: number): Promise<void>
+  /** Stops the guest's network, where it has one: called just before `suspend`, so that nothing of it answers after. */
+  silence?(): Promise<void>
   /** Stops the guest and reads the dirty log a last time. */
   suspend(into: PageSet): Promise<number>
   /**

@@ -203,7 +203,7 @@ function rateOf(text = ''): number | null {
 
 /**
  * What the filters at some places do, one word each, in the order of the places: the section of an eBPF program, or
- * `inheritdsfield`, `pcp 7 to 2:1`, `bleach`, `remark 3`, `strip`, `push 100`.
+ * `inheritdsfield`, `pcp 7 to 2:1`, `bleach`, `remark 3`, `strip`, `push 100`, `copy to guest`.
  */
 export async function readFilters(namespace: string, places: readonly string[]): Promise<readonly string[]> {
   return parseFilters(await output(['tc', '-n', namespace, '-batch', '-'], filterQuestions(places)))
@@ -220,6 +220,7 @@ export function parseFilters(text: string): readonly string[] {
     if (groups['remark']) return `remark ${groups['remark']}`
     if (groups['vid']) return `push ${groups['vid']}`
     if (groups['pedit']) return 'bleach'
+    if (groups['copy']) return `copy to ${groups['copy']}`
     return groups['pop'] ? 'strip' : 'inheritdsfield'
   })
 }
@@ -233,6 +234,7 @@ const filterPattern = new RegExp(
     'vlan\\s+modify id \\d+ protocol 802.1Q priority (?<remark>\\d)',
     'vlan\\s+(?<pop>pop)',
     'vlan\\s+push id (?<vid>\\d+)',
+    'mirred \\(Egress Mirror to device (?<copy>\\S+)\\)',
   ].join('|'),
   'g',
 )

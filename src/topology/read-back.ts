@@ -20,6 +20,7 @@ import {
 import {
   addressOf,
   cardsOf,
+  guestTap,
   type HostName,
   hostDevice,
   hostileWords,
@@ -216,7 +217,10 @@ async function compareSwitch(spec: LabSpec, state: HostState, expect: Expect): P
     expect(`switch port ${host} mtu`, spec.link.mtuBytes, port?.mtu)
     expect(`switch port ${host} state`, 'UP', port?.operstate)
     expect(`switch port ${host} bridge`, 'bridge', port?.master)
-    const words = hostFiltersAtPort(spec).join(', ')
+    const words = [
+      ...(spec.guest && host === 'destination' ? [`copy to ${guestTap}`] : []),
+      ...hostFiltersAtPort(spec),
+    ].join(', ')
     if (words === '') continue
     expect(`switch port ${host} does`, words, (await readFilters(namespace, [`${host} egress`])).join(', '))
   }

@@ -77,13 +77,14 @@ const features: readonly Requirement[] = [
   feature('sch_netem', 'option', ['link.delay, jitter, loss, reorder (dataplane vlan)']),
   feature('sch_tbf', 'option', ['path.police']),
   feature('act_pedit and act_csum', 'option', ['path.bleach (dataplane vlan)']),
+  feature('cls_u32 and act_mirred', 'run', ['run', 'validate', 'compare']),
   feature('act_vlan', 'option', ['path.remark, path.strip (dataplane vlan)']),
 ]
 
 const nativeModules: readonly Requirement[] = [
   native('koffi', 'run', ['run', 'validate', 'compare', 'probe', 'agent']),
   native('raw-socket', 'run', ['run with udp-cbr cross-traffic', 'validate', 'compare', 'probe']),
-  native('cap', 'option', ['monitor', 'replay', 'run (live meter)']),
+  native('cap', 'run', ['run', 'validate', 'compare', 'monitor', 'replay']),
 ]
 
 function tool(name: string, debian: string, fedora: string, scope: Scope, neededBy: readonly string[]): Tool {

@@ -70,6 +70,8 @@ export interface LabSpec {
   /** Segmentation and receive offloads. Only the unshaped benchmark turns them on: packets then are not packets. */
   readonly offloads: boolean
   readonly path?: HostilePath
+  /** A guest with an address of its own lives on the source or the destination; see `guestCard`. */
+  readonly guest?: boolean
 }
 
 /** Throws a usage error for what no lab can be, an environment error for what this dataplane cannot. */
@@ -150,6 +152,13 @@ export function macOf(host: HostName): string {
   return `02:70:77:00:00:0${hostNames.indexOf(host) + 1}`
 }
 
+/** The guest's own network card, on whichever host runs it. */
+export const guestCard = {
+  mac: '02:70:77:00:01:00',
+  address: `10.77.${vlanIds.tenants}.100`,
+  port: 7,
+} as const
+
 /** The host's only network card. Frames are captured here: it sees every tag in both directions. */
 export const hostDevice = 'uplink'
 
@@ -214,6 +223,7 @@ export function upArguments(spec: LabSpec, object: string): readonly string[] {
     ...optional('weights', weightWords(link.weights)),
     ...impairmentArguments(link.impairment),
     ...optional('hostile', hostileWords(spec.path).join(' ')),
+    ...optional('guest', spec.guest ? guestCard.mac : ''),
   ]
 }
 
@@ -255,11 +265,15 @@ export interface CapturePoint {
   readonly taps: readonly Tap[]
 }
 
+/** Takes a copy of what the switch hands to the congested port for the guest. */
+export const guestTap = 'guest'
+
 /**
  * `switch-in` is what the other ports bring for the congested port, `switch-out` what leaves it after the queue.
- * The filter sees the frame's first bytes, so it holds for tagged frames too.
+ * The filter sees the frame's first bytes, so it holds for tagged frames too. Frames for the guest tell by nothing
+ * where they go: they are at `switch-in` once the switch has chosen the congested port for them.
  */
-export function capturePointsOf(runId: string): readonly CapturePoint[] {
+export function capturePointsOf(runId: string, guest = false): readonly CapturePoint[] {
   const forDestination = `ether dst ${macOf('destination')} or ether multicast`
   const feeders = hostNames.filter((host) => host !== 'destination')
   return [
@@ -271,7 +285,10 @@ export function capturePointsOf(runId: string): readonly CapturePoint[] {
     {
       point: 'switch-in',
       namespace: namespaceOf(runId, 'switch'),
-      taps: feeders.map((device) => ({ device, direction: 'in', filter: forDestination })),
+      taps: [
+        ...feeders.map((device): Tap => ({ device, direction: 'in', filter: forDestination })),
+        ...(guest ? [{ device: guestTap, direction: 'out' } as const] : []),
+      ],
     },
     {
       point: 'switch-out',

@@ -88,7 +88,10 @@ export function traces(): readonly string[] {
     ...namespaces().filter((name) => name.startsWith('pw-')),
     ...readdirSync('/sys/class/net').filter((name) => name.startsWith('pw')),
     ...processes().filter(
-      (line) => line.includes(pagewire) || /^tcpdump .*pagewire|^tcpdump .*pw-/.test(line),
+      (line) =>
+        line.includes(pagewire) ||
+        /guest-card-child/.test(line) ||
+        /^tcpdump .*pagewire|^tcpdump .*pw-/.test(line),
     ),
     // What is known of the box itself stays until it is booted again.
     ...(directory('/run/pagewire') ?? []).filter((name) => !name.startsWith('flood-')),

@@ -27,7 +27,7 @@ const expectation: RunExpectation = {
   ],
   destinationMac: '02:00:00:00:00:02',
   queues: [{ pcp: 1, packets: 100, bytes: 5000, dropped: 7 }],
-  movedMacs: [{ mac: '02:00:00:00:00:09', atUnixNs: baseSeconds * 1e9 + 123 }],
+  guestMac: '02:00:00:00:00:09',
   windowUnixNs: [(baseSeconds + 0.123456789) * 1e9, (baseSeconds + 1.000000001) * 1e9],
   table: defaultTable,
 }
@@ -48,8 +48,9 @@ export async function runDirectory(t: TestContext): Promise<{ directory: string;
     'switch-out': file('switch-out'),
     destination: file('destination'),
   }
-  const { classes, marks, ledger } = await analyseRun({ ...expectation, captures })
-  return { directory, result: { schema: 'pagewire.run/1', classes, marks, ledger } }
+  const { classes, marks, ledger, outage } = await analyseRun({ ...expectation, captures })
+  const seen = { client_ms: 3, wire: outage }
+  return { directory, result: { schema: 'pagewire.run/1', classes, marks, ledger, outage: seen } }
 }
 
 /** The checksum list that ends a run. */
