@@ -60,8 +60,9 @@ test('10 ms of delay are 20 ms of round trip', { skip: needsVlan }, async (conte
   context.after(() => lab.down())
   const times = await echoMs(lab, { from: 'source', to: 'destination', vlan: 'migration', dscp: 0 }, 20)
   assert.equal(times.length, 20)
-  const median = times.sort((a, b) => a - b)[10] ?? Number.NaN
-  assert.ok(median >= 20 && median < 23, `median ${median} ms of ${times.join(' ')}`)
+  // The fastest of them: the others may have waited for a guest kernel's only processor.
+  const fastest = Math.min(...times)
+  assert.ok(fastest >= 20 && fastest < 22, `${times.join(' ')} ms`)
 })
 
 test('random loss is lost on the way, in each direction once', { skip: needsVlan }, async (context) => {

@@ -10,6 +10,8 @@ import { type Lab, type LabSpec, labDown, labStatus, labUp, sweep } from '../../
 import {
   builtTest,
   captured,
+  commonLab,
+  counted,
   ended,
   exchangeTcp,
   flood,
@@ -60,29 +62,27 @@ test('a lab comes up as asked and leaves nothing behind', { skip: needsRoot }, a
   assert.equal(await labDown(lab.spec.runId), false)
 })
 
-test('a name in use is refused and the lab that has it stays whole', { skip: needsRoot }, async (context) => {
-  const lab = await labFor(context, testSpec())
+test('a name in use is refused and the lab that has it stays whole', { skip: needsRoot }, async () => {
+  const lab = await commonLab()
   await assert.rejects(labUp(testSpec({ runId: lab.spec.runId })), (error: unknown) => {
     assert.ok(error instanceof PagewireError)
     assert.equal(error.exit, 2)
     assert.match(error.message, /is up already/)
     return true
   })
-  const { sent } = await flood(lab, {
-    from: 'client',
-    to: 'destination',
-    vlan: 'tenants',
-    dscp: 0,
-    rateBps: 1e6,
-    seconds: 0.2,
+  const wish = { from: 'client', to: 'destination', vlan: 'tenants', dscp: 0 } as const
+  let sent = 0
+  const queues = await counted(lab, async () => {
+    sent = (await flood(lab, { ...wish, rateBps: 1e6, seconds: 0.2 })).sent
   })
-  assert.equal((await lab.counters()).find((queue) => queue.pcp === 0)?.packets, sent)
+  assert.ok(sent > 0)
+  assert.equal(queues.get(0)?.packets, sent)
 })
 
 test('what a killed owner left is swept; a second lab that is up is not touched', {
   skip: needsRoot,
-}, async (context) => {
-  const other = await labFor(context, testSpec())
+}, async () => {
+  const other = await commonLab()
   const runId = freshRunId()
   const owner = spawn(process.execPath, [builtTest('lab-owner.js'), runId], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -115,7 +115,7 @@ test('a kept lab survives sweeping', { skip: needsRoot }, async (context) => {
 test('every frame carries the tag of its class and VLAN in both directions', {
   skip: needsRoot,
 }, async (context) => {
-  const lab = await labFor(context, testSpec())
+  const lab = await commonLab()
   const names = ['best-effort', 'LE', 'AF11', 'CS3', 'EF', 'CS7']
   const frames = await captured(context, lab, 'source', async () => {
     for (const name of names) {
@@ -163,8 +163,8 @@ test('a changed row of the marking table decides the PCP', { skip: needsRoot }, 
 
 test('queues are served in the order of 802.1Q, background below best effort', {
   skip: needsRoot,
-}, async (context) => {
-  const lab = await labFor(context, testSpec())
+}, async () => {
+  const lab = await commonLab()
   const pairs = [
     ['CS7', 'CS6'],
     ['CS2', 'best-effort'],
@@ -217,7 +217,9 @@ test('a flood of 150 % loses a third at the switch and nothing at the sender', {
   assert.ok(queue)
   assert.equal(queue.backlogPackets, 0)
   const loss = queue.dropped / sent
-  assert.ok(loss >= 0.3 && loss <= 0.37, `lost ${(loss * 100).toFixed(1)} %`)
+  // Whenever a guest kernel's only processor is away, its shaper serves nothing and cannot make up for it later.
+  const most = testDataplane === 'vlan' ? 0.45 : 0.37
+  assert.ok(loss >= 0.3 && loss <= most, `lost ${(loss * 100).toFixed(1)} %`)
   assert.ok(queue.packets + queue.dropped >= sent)
   assert.ok(queue.bytes <= queue.packets * floodFrameBytes)
   assert.ok(queue.bytes >= sent * 0.6 * floodFrameBytes, 'the tag is counted')
@@ -226,7 +228,7 @@ test('a flood of 150 % loses a third at the switch and nothing at the sender', {
 test('the counters of the congested port agree with captures before and behind it', {
   skip: needsRoot,
 }, async (context) => {
-  const lab = await labFor(context, testSpec())
+  const lab = await commonLab()
   const wish = {
     from: 'source',
     to: 'destination',
@@ -236,11 +238,14 @@ test('the counters of the congested port agree with captures before and behind i
   } as const
   const both = () => captured(context, lab, 'switch-out', () => flood(lab, { ...wish, dscp: dscpOf('EF') }))
   let behind: Awaited<ReturnType<typeof both>> = []
-  const before = await captured(context, lab, 'switch-in', async () => {
-    behind = await both()
+  let before: typeof behind = []
+  const queues = await counted(lab, async () => {
+    before = await captured(context, lab, 'switch-in', async () => {
+      behind = await both()
+    })
   })
-  const pcp = trafficClass(defaultTable, 'EF').pcp
-  const queue = (await lab.counters()).find((entry) => entry.pcp === pcp)
+  const { pcp } = trafficClass(defaultTable, 'EF')
+  const queue = queues.get(pcp)
   const ofClass = (frames: typeof behind) => frames.filter((frame) => frame.pcp === pcp).length
   assert.ok((queue?.dropped ?? 0) > 0)
   assert.equal(ofClass(behind), queue?.packets)
@@ -273,17 +278,14 @@ test('an unshaped lab has no queue and keeps its offloads when asked', {
 })
 
 test('two labs carry the same addresses without meeting', { skip: needsRoot }, async (context) => {
-  const [one, two] = await Promise.all([labFor(context, testSpec()), labFor(context, testSpec())])
-  const wish = {
-    from: 'source',
-    to: 'destination',
-    vlan: 'migration',
-    dscp: 0,
-    rateBps: 1e6,
-    seconds: 0.2,
-  } as const
-  const { sent } = await flood(one, wish)
-  assert.equal((await one.counters()).find((queue) => queue.pcp === 0)?.packets, sent)
+  const [one, two] = await Promise.all([commonLab(), labFor(context, testSpec())])
+  const wish = { from: 'source', to: 'destination', vlan: 'migration', dscp: 0 } as const
+  let sent = 0
+  const queues = await counted(one, async () => {
+    sent = (await flood(one, { ...wish, rateBps: 1e6, seconds: 0.2 })).sent
+  })
+  assert.ok(sent > 0)
+  assert.equal(queues.get(0)?.packets, sent)
   assert.equal((await two.counters()).find((queue) => queue.pcp === 0)?.packets, 0)
 })
 

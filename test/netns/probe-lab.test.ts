@@ -108,7 +108,9 @@ test('10 ms of delay each way are 20 ms of round trip', { skip: needsNetem }, as
     const [row] = await probeBetween(lab)
     assert(row?.rtt_ms && row.one_way_ms)
     assert(row.received > 0)
-    assert(row.rtt_ms.min >= 20 && row.rtt_ms.p50 < 23, `a round trip of ${row.rtt_ms.p50} ms`)
+    // The fastest of them: the others may have waited for a guest kernel's only processor.
+    assert(row.rtt_ms.min >= 20 && row.rtt_ms.min < 22, `the fastest round trip took ${row.rtt_ms.min} ms`)
+    assert(row.rtt_ms.p50 >= 20)
     assert(row.one_way_ms.there.min >= 10 && row.one_way_ms.back.min >= 10)
   } finally {
     await lab.down()

@@ -4,10 +4,18 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
+import { after, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { defaultTable, dsField } from '../../src/marking/traffic-class.js'
-import type { CaptureName, DataplaneName, HostName, Lab, LabSpec, VlanName } from '../../src/topology/lab.js'
+import {
+  type CaptureName,
+  type DataplaneName,
+  type HostName,
+  type Lab,
+  type LabSpec,
+  labUp,
+  type VlanName,
+} from '../../src/topology/lab.js'
 import { isRoot } from '../../src/topology/requirements.js'
 
 /** For `test(name, { skip: needsRoot })`: the reason, printed by the runner, or false. */
@@ -40,6 +48,35 @@ export function testSpec(
     ...change,
     link: { rateBps: testRateBps, discipline: 'strict', queuePackets: 256, mtuBytes: 1500, ...change.link },
   }
+}
+
+let common: Promise<Lab> | undefined
+
+/**
+ * The lab of `testSpec()` that the tests of one file share, up from its first use to the end of the file: building and
+ * reading back costs seconds in a guest kernel. Its counters go on counting, so a test compares two readings.
+ */
+export function commonLab(): Promise<Lab> {
+  common ??= labUp(testSpec())
+  return common
+}
+
+after(async () => {
+  await (await common)?.down()
+})
+
+/** What each queue of the congested port counted while `during` ran, by PCP. */
+export async function counted(
+  lab: Lab,
+  during: () => Promise<unknown>,
+): Promise<ReadonlyMap<number | 'all', { readonly packets: number; readonly dropped: number }>> {
+  const before = await lab.counters()
+  await during()
+  const queues = (await lab.counters()).map((queue, i) => {
+    const packets = queue.packets - (before[i]?.packets ?? 0)
+    return [queue.pcp, { packets, dropped: queue.dropped - (before[i]?.dropped ?? 0) }] as const
+  })
+  return new Map(queues)
 }
 
 /** Names of the network namespaces that exist. */
