@@ -213,6 +213,7 @@ function total(fed: readonly Fed[]): CopyResult {
     payloadBytes: sum(fed.map((one) => one.payloadBytes)),
     messageBytes: sum(fed.map((one) => one.messageBytes)),
     zeroPages: sum(fed.map((one) => one.zeroPages)),
+    mappedPages: sum(fed.map((one) => one.mappedPages)),
   }
 }
 

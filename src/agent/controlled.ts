@@ -6,12 +6,13 @@ import { messageOf, PagewireError } from '../support/errors.js'
 import { readCommands, writeEvent } from './control.js'
 import { type DestinationResult, type RunningDestination, startDestination } from './destination.js'
 import { GuestCardProcess } from './guest-card.js'
-import { readDestinationJob, readSourceJob } from './job.js'
+import { readDestinationJob, readSourceJob, readStorageJob } from './job.js'
 import type { LaneEndpoint } from './session.js'
 import { type Progress, type RunningSource, type SourceResult, startSource } from './source.js'
+import { type RunningStorage, startStorage } from './storage.js'
 
 export type AgentEvent =
-  /** The destination waits on these ports. */
+  /** The destination waits on these ports, or shared storage on this one. */
   | { readonly event: 'listening'; readonly lanes: readonly LaneEndpoint[] }
   /** The guest's network card on this host can be told when it runs. */
   | { readonly event: 'card-ready' }
@@ -105,6 +106,24 @@ export async function serveDestination(streams: Streams): Promise<void> {
   running?.stop('the runner has gone')
   await finished
   await card?.end()
+}
+
+/** Serves the blocks of shared storage until the runner has had enough. */
+export async function serveStorage(streams: Streams): Promise<void> {
+  let running: RunningStorage | undefined
+  const say = (event: AgentEvent): void => writeEvent(streams.output, event)
+  try {
+    for await (const command of readCommands(streams.input)) {
+      if (command.do === 'quit') break
+      if (command.do === 'start' && running === undefined) {
+        running = await startStorage(readStorageJob(command.job))
+        say({ event: 'listening', lanes: [running.lane] })
+      }
+    }
+  } catch (error) {
+    say(errorEvent(error))
+  }
+  running?.stop()
 }
 
 function errorEvent(error: unknown): AgentEvent {

@@ -42,17 +42,26 @@ export class DestinationMemory {
    * number when a byte differs, when the page does not exist, or when a newer version is already here.
    */
   receive(encoding: number, page: number, version: number, bytes: Buffer, at: number, length: number): void {
-    if (page >= this.totalPages)
-      throw protocolError(`page ${page} does not exist; the guest has ${this.totalPages}`)
-    if (this.#present[page] === 1 && version < this.#versions[page]!) {
-      throw failure(`page ${page} arrived in version ${version} after version ${this.#versions[page]}`, {
-        code: 'stale-page',
-      })
-    }
+    this.#check(page, version)
     if (!this.#isRight(encoding, page, version, bytes, at, length)) throw wrongPage(page, version)
     this.#versions[page] = version
     this.#present[page] = 1
     this.#pagesReceived++
+  }
+
+  /** A page was named that is to be fetched. False when it is here already. */
+  named(page: number, version: number): boolean {
+    this.#check(page, version)
+    this.#pagesReceived++
+    return this.#present[page] === 0 || this.#versions[page] !== version
+  }
+
+  /** A page that was named is here. Checked like any other, and not counted again. */
+  fetched(page: number, version: number, bytes: Buffer, at: number): void {
+    this.#check(page, version)
+    if (!this.#content.matches(page, version, bytes, at)) throw wrongPage(page, version)
+    this.#versions[page] = version
+    this.#present[page] = 1
   }
 
   /** Forgets what is here of these pages: it is not their newest version. */
@@ -80,6 +89,16 @@ export class DestinationMemory {
       throw protocolError(`the audit covered ${this.#auditedPages} of ${this.totalPages} pages`)
     }
     return { differing: this.#differing, first: this.#firstDiffering }
+  }
+
+  #check(page: number, version: number): void {
+    if (page >= this.totalPages)
+      throw protocolError(`page ${page} does not exist; the guest has ${this.totalPages}`)
+    if (this.#present[page] === 1 && version < this.#versions[page]!) {
+      throw failure(`page ${page} arrived in version ${version} after version ${this.#versions[page]}`, {
+        code: 'stale-page',
+      })
+    }
   }
 
   #isRight(

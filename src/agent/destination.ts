@@ -5,6 +5,7 @@
 
 import type { OnReadOpts, Socket } from 'node:net'
 import { pageContent } from '../memory/content.js'
+import { Encoding, mapEntryBytes } from '../memory/encoding.js'
 import { PageSet } from '../memory/page-set.js'
 import type { LaneName } from '../migration/strategy.js'
 import { assert } from '../support/assert.js'
@@ -20,6 +21,7 @@ import { judgeLane } from './proof.js'
 import { ResumedGuest } from './resumed-guest.js'
 import { decodeSession, deviceState, type LaneEndpoint, type Session, sessionGuest } from './session.js'
 import { listenMarked, type MarkedListener } from './socket-options.js'
+import { type StorageAddress, StorageClient, type StorageResult } from './storage-client.js'
 import { warmUp } from './warm-up.js'
 
 export interface DestinationJob {
@@ -30,6 +32,8 @@ export interface DestinationJob {
   /** Hex. */
   readonly secret: string
   readonly congestionControl: string
+  /** Where shared storage is, for schemes that name its blocks. */
+  readonly storage?: StorageAddress
 }
 
 export interface DestinationResult {
@@ -39,6 +43,7 @@ export interface DestinationResult {
   readonly verified: boolean
   readonly pagesReceived: number
   readonly resumedNs?: number
+  readonly storage?: StorageResult
   readonly lanes: readonly {
     readonly name: string
     readonly bytesRead: number
@@ -114,6 +119,7 @@ class Destination {
   /** A guest that has done nothing yet, where one may be handed over early. */
   #fresh: Guest | undefined
   #guest: ResumedGuest | undefined
+  #storage: StorageClient | undefined
   #verified = false
   #ended = false
   endpoints: readonly LaneEndpoint[] = []
@@ -223,9 +229,10 @@ class Destination {
     const reader = new FrameReader(
       {
         page: (encoding, page, version, bytes, at, length) => {
-          this.memory.receive(encoding, page, version, bytes, at, length)
+          if (encoding === Encoding.mapped) this.#takeName(page, version, bytes, at, length)
+          else this.memory.receive(encoding, page, version, bytes, at, length)
           lane.pages++
-          this.#guest?.arrived(page)
+          this.#arrived(page, encoding)
           if (lane.pages % pagesPerConfirmation === 0)
             socket.write(frame(FrameType.confirm, 0, lane.pages >>> 0))
         },
@@ -235,6 +242,20 @@ class Destination {
     )
     this.#readers.push(reader)
     return reader
+  }
+
+  #arrived(page: number, encoding: number): void {
+    if (encoding !== Encoding.mapped) this.#storage?.cancel(page)
+    this.#guest?.arrived(page)
+  }
+
+  /** The source names the block that holds a page. */
+  #takeName(page: number, version: number, bytes: Buffer, at: number, length: number): void {
+    if (this.#storage === undefined) throw protocolError('a block was named, and there is no shared storage')
+    if (length !== mapEntryBytes || this.#resumedNs !== undefined)
+      throw protocolError('a malformed map entry')
+    const block = bytes.readUInt32BE(at)
+    if (this.memory.named(page, version)) this.#storage.want(block, page, version)
   }
 
   #message(lane: OpenLane, index: number, type: number, a: number, b: number, payload: Buffer): void {
@@ -303,7 +324,24 @@ class Destination {
     this.#device = deviceState(session.seed, session.deviceBytes)
     if (names.includes(faultsLane)) this.#fresh = new Guest(sessionGuest(session), 0)
     for (const open of this.#readers) open.setPageBytes(session.pageBytes)
-    lane.socket.write(frame(FrameType.configOk))
+    void this.#openStorage(session).then(
+      () => lane.socket.write(frame(FrameType.configOk)),
+      (error) => this.#fail(error),
+    )
+  }
+
+  async #openStorage(session: Session): Promise<void> {
+    if (this.#job.storage === undefined) return
+    const storage = await StorageClient.connect({
+      ...this.#job.storage,
+      secret: this.#secret,
+      congestionControl: this.#job.congestionControl,
+      pageBytes: session.pageBytes,
+      arrived: (page, version, bytes, at) => this.memory.fetched(page, version, bytes, at),
+      failed: (error) => this.#fail(error),
+    })
+    if (this.#ended) storage.close()
+    else this.#storage = storage
   }
 
   #takeDevice(session: Session, offset: number, payload: Buffer): void {
@@ -325,8 +363,7 @@ class Destination {
         `the handover came after ${this.#deviceBytes} of ${session.deviceBytes} device bytes`,
       )
     }
-    if (tally.length !== 4 * lanes || this.#resumedNs !== undefined)
-      throw protocolError('a malformed handover')
+    if (tally.length !== 4 * lanes || this.#tally !== undefined) throw protocolError('a malformed handover')
     this.#tally = Buffer.from(tally)
     this.#deviceDoneNs = monotonicNs()
     // Every copy was confirmed before the handover, so that all lanes are complete by now.
@@ -336,6 +373,13 @@ class Destination {
         throw protocolError(`lane ${open?.name ?? index} delivered ${open?.pages ?? 0} pages of ${expected}`)
       }
     }
+    // The guest waits for the blocks that are still being fetched.
+    if (this.#storage === undefined) this.#resume(lane)
+    else this.#storage.whenComplete(() => this.#resume(lane))
+  }
+
+  #resume(lane: OpenLane): void {
+    if (this.#ended) return
     const times = Buffer.alloc(16)
     times.writeBigUInt64BE(BigInt(this.#deviceDoneNs), 0)
     this.#runEarly()
@@ -408,7 +452,11 @@ class Destination {
   #goodbye(lane: OpenLane): void {
     if (this.#resumedNs === undefined) throw protocolError('a goodbye before the handover')
     lane.saidGoodbye = true
-    if (this.#lanes.every((one) => one?.saidGoodbye === true)) this.#end({ outcome: 'completed' })
+    if (!this.#lanes.every((one) => one?.saidGoodbye === true)) return
+    const end = (): void => this.#end({ outcome: 'completed' })
+    // What was asked for and is not wanted any more is on its way, and is counted on the wire.
+    if (this.#storage === undefined) end()
+    else this.#storage.whenQuiet(end)
   }
 
   #lost(index: number, why: string): void {
@@ -423,12 +471,14 @@ class Destination {
     const lanes = this.#lanes.filter((lane) => lane !== undefined)
     // A guest that was taken in whole runs on here; one that was not is the source's again, or lost.
     if (how.outcome === 'aborted') void this.#card?.suspend()
+    const storage = this.#storage?.result
     this.#close()
     this.#resolve({
       ...how,
       verified: this.#verified,
       pagesReceived: this.#memory?.pagesReceived ?? 0,
       ...(this.#resumedNs === undefined ? {} : { resumedNs: this.#resumedNs }),
+      ...(storage === undefined ? {} : { storage }),
       lanes: lanes.map(({ name, socket }) => ({
         name,
         bytesRead: socket.bytesRead,
@@ -452,6 +502,7 @@ class Destination {
 
   #close(): void {
     this.#guest?.stop()
+    this.#storage?.close()
     for (const listener of this.#listeners) void listener.close()
     for (const stranger of this.#strangers) stranger.destroy()
     for (const lane of this.#lanes) {

@@ -3,6 +3,7 @@
 import { usageError } from '../support/errors.js'
 import type { DestinationJob } from './destination.js'
 import type { SourceJob } from './source.js'
+import type { StorageJob } from './storage.js'
 
 /** A source's job names its strategy; the caller binds it. */
 export interface NamedSourceJob extends SourceJob {
@@ -29,6 +30,7 @@ const sourceFields = [
   'maxTotalNs',
 ]
 const destinationFields = ['host', 'lanes', 'secret', 'congestionControl']
+const storageFields = ['host', 'lane', 'secret', 'congestionControl', 'totalPages', 'pageBytes', 'content']
 
 export function readSourceJob(value: unknown): NamedSourceJob {
   return checked(value, sourceFields) as NamedSourceJob
@@ -36,6 +38,10 @@ export function readSourceJob(value: unknown): NamedSourceJob {
 
 export function readDestinationJob(value: unknown): DestinationJob {
   return checked(value, destinationFields) as DestinationJob
+}
+
+export function readStorageJob(value: unknown): StorageJob {
+  return checked(value, storageFields) as StorageJob
 }
 
 /** Both ends of the control channel are one build; what is checked is that they are, and that nothing is missing. */

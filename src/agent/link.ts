@@ -91,7 +91,7 @@ export class Link {
     this.#content = content
     this.#memory = memory
     this.#device = device
-    this.#encoders = new Encoders(content, memory.totalPages)
+    this.#encoders = new Encoders(content, memory.totalPages, session.seed)
   }
 
   /** Opens every lane, agrees on the session. Fails when the destination cannot be reached or refuses. */

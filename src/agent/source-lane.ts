@@ -48,6 +48,7 @@ export interface Fed {
   readonly payloadBytes: number
   readonly messageBytes: number
   readonly zeroPages: number
+  readonly mappedPages: number
 }
 
 /** Faults that a test asks for, to prove that they are found. */
@@ -126,7 +127,7 @@ export class SourceLane {
     const confirmedBefore = this.#pagesWritten
     assert(this.#pagesConfirmed === confirmedBefore, 'a lane is idle between two copies')
     const order = new PageList()
-    const totals: Totals = { payloadBytes: 0, messageBytes: 0, zeroPages: 0 }
+    const totals: Totals = { payloadBytes: 0, messageBytes: 0, zeroPages: 0, mappedPages: 0 }
     const startNs = monotonicNs()
     const timer = setTimeout(() => this.giveUp(), millisecondsUntil(feed.giveUpAtNs))
     try {
@@ -283,6 +284,7 @@ export class SourceLane {
       writeHeader(this.#view, at, FrameType.page, code, length, page, version)
       if (page === this.#flipPage && code === Encoding.raw) this.#flip(buffer, at + headerBytes)
       if (code === Encoding.zero) totals.zeroPages++
+      if (code === Encoding.mapped) totals.mappedPages++
       totals.payloadBytes += length
       at += headerBytes + length
     }
@@ -346,6 +348,7 @@ interface Totals {
   payloadBytes: number
   messageBytes: number
   zeroPages: number
+  mappedPages: number
 }
 
 /** Pages in the order in which they were written, in chunks that grow as needed. */

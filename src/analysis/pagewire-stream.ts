@@ -7,7 +7,17 @@ import { Piecewise } from './piecewise.js'
 
 export const pagewireMagic = 0x50475752
 /** Names of the encoding bytes of page frames, in their order (memory/encoding.ts). */
-export const encodingNames = ['raw', 'zero', 'same', 'xbzrle', 'xbrle', 'sparse', 'wkdm', 'lz'] as const
+export const encodingNames = [
+  'raw',
+  'zero',
+  'same',
+  'xbzrle',
+  'xbrle',
+  'sparse',
+  'wkdm',
+  'lz',
+  'mapped',
+] as const
 
 const defaultPageBytes = 4096
 const largestPageBytes = 2 ** 18

@@ -93,6 +93,7 @@ migration: { strategy: stop-and-copy, options: {}, marking: { bulk: CS7, final: 
     insideSource: lab.inside('source'),
     insideDestination: lab.inside('destination'),
     destinationAddress: lab.address('destination', 'migration'),
+    storage: { inside: lab.inside('neighbour'), address: lab.address('neighbour', 'migration') },
     logFile: (agent) => join(directory, `${agent}.log`),
   })
   try {

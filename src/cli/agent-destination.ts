@@ -3,9 +3,9 @@
 import { Command } from 'commander'
 import { serveDestination } from '../agent/controlled.js'
 import { startDestination } from '../agent/destination.js'
-import { destinationJob, laneEndpoints } from '../experiment/jobs.js'
-import { failure } from '../support/errors.js'
-import { defaultPort, portOption, readSecret, secretOption } from './agent-options.js'
+import { destinationJob, laneEndpoints, storageEndpoint } from '../experiment/jobs.js'
+import { failure, usageError } from '../support/errors.js'
+import { defaultPort, defaultStoragePort, portOption, readSecret, secretOption } from './agent-options.js'
 import { globalOptions } from './globals.js'
 import { examples, prose, setOption } from './help.js'
 import { scenarioInput } from './input.js'
@@ -16,6 +16,7 @@ interface Options {
   readonly listen: string
   readonly port: number
   readonly secretFile?: string
+  readonly storage?: string
   readonly set: readonly string[]
 }
 
@@ -32,6 +33,7 @@ source's; each lane listens on a port of its own, from --port upwards. Marks abo
     .addOption(portOption())
     .addOption(secretOption())
     .addOption(setOption())
+    .option('--storage <address>', 'IPv4 address of `agent storage`, for strategies that read shared storage')
     .option('--control', 'be driven by JSON lines on stdin and stdout, as `run` does')
     .action(async (file: string | undefined, options: Options, command: Command) => {
       if (options.control) {
@@ -60,7 +62,18 @@ async function byHand(file: string | undefined, options: Options, command: Comma
   const { scenario } = readScenario(text, name, options.set)
   const secret = readSecret(options.secretFile)
   const lanes = laneEndpoints(scenario, options.port)
-  const running = await startDestination(destinationJob(scenario, options.listen, lanes, secret))
+  const storage = storageEndpoint(scenario, defaultStoragePort)
+  if (storage !== undefined && options.storage === undefined) {
+    throw usageError(`${scenario.migration.strategy} reads shared storage: --storage ADDRESS is needed`, {
+      code: 'no-storage',
+      next: 'Start `pagewire agent storage` with the same scenario and secret there.',
+    })
+  }
+  const address =
+    storage === undefined || options.storage === undefined
+      ? undefined
+      : { host: options.storage, lane: storage }
+  const running = await startDestination(destinationJob(scenario, options.listen, lanes, secret, address))
   const { json, quiet } = globalOptions(command)
   if (!quiet) {
     const ports = running.lanes.map((lane) => `${lane.name} on port ${lane.port}`).join(', ')

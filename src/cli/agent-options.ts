@@ -7,6 +7,9 @@ import { messageOf, usageError } from '../support/errors.js'
 /** First port of a migration; each further lane takes the next one. */
 export const defaultPort = 4444
 
+/** Where shared storage listens. */
+export const defaultStoragePort = 4440
+
 const shortestSecretBytes = 16
 
 export function portOption(): Option {

@@ -123,6 +123,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./agent-destination.js')).destinationCommand,
   },
   {
+    path: 'agent storage',
+    summary: 'the shared storage that some schemes read',
+    group: 'By hand',
+    load: async () => (await import('./agent-storage.js')).storageCommand,
+  },
+  {
     path: 'agent traffic',
     summary: "one host's side of the cross-traffic",
     group: 'By hand',

@@ -43,6 +43,7 @@ function migrationText(migration: MigrationResult): string {
       'pages',
       `${migration.pages_sent} sent, ${migration.pages_unique} different of ${migration.pages_total}`,
     ],
+    ...storageRow(migration),
     [
       'memory',
       migration.verified ? 'verified: every page at the destination equals the source' : 'not compared',
@@ -69,6 +70,17 @@ function outageText(outage: OutageResult): string {
       outage.timeline.map(({ at_ms, what }) => [fixed(at_ms, 3), what]),
     ),
   ].join('\n')
+}
+
+function storageRow({ storage }: MigrationResult): [string, string][] {
+  if (storage === null) return []
+  const { pages_mapped, blocks_fetched, fetches_cancelled } = storage
+  return [
+    [
+      'storage',
+      `${pages_mapped} pages named to the destination, which fetched ${blocks_fetched} and gave up on ${fetches_cancelled}`,
+    ],
+  ]
 }
 
 function classTable(classes: readonly ClassResult[]): string {

@@ -4,8 +4,11 @@ import type { DestinationJob } from '../agent/destination.js'
 import type { NamedSourceJob } from '../agent/job.js'
 import type { LaneEndpoint } from '../agent/session.js'
 import type { LaneHooks } from '../agent/source-lane.js'
+import type { StorageJob } from '../agent/storage.js'
+import type { StorageAddress } from '../agent/storage-client.js'
 import { classOfLevel } from '../marking/traffic-class.js'
-import { levelOf, markedAs, usualLanes } from '../migration/lanes.js'
+import { levelOf, markedAs, storageLane, usualLanes } from '../migration/lanes.js'
+import type { LaneName } from '../migration/strategy.js'
 import { strategyNamed } from '../strategies/index.js'
 import type { GuestSpec } from '../workload/guest.js'
 import type { Scenario } from './scenario.js'
@@ -17,13 +20,25 @@ const unsentBytes = 256 * 1024
  * The lanes that the scenario's strategy needs, in their fixed order. `port`: of the first lane, the others follow;
  * 0 lets the kernel choose.
  */
-export function laneEndpoints({ migration, marking }: Scenario, port: number): readonly LaneEndpoint[] {
-  const strategy = strategyNamed(migration.strategy).create(migration.options)
-  return [...usualLanes, ...(strategy.lanes ?? [])].map((name, index) => {
-    const level = levelOf(name)
-    const { dscp, pcp } = level === undefined ? migration.lanes[markedAs(name)] : classOfLevel(marking, level)
-    return { name, dscp, pcp, port: port === 0 ? 0 : port + index }
-  })
+export function laneEndpoints(scenario: Scenario, port: number): readonly LaneEndpoint[] {
+  return [...usualLanes, ...moreLanes(scenario).filter((name) => name !== storageLane)].map((name, index) =>
+    endpoint(scenario, name, port === 0 ? 0 : port + index),
+  )
+}
+
+/** Where shared storage is to listen, for strategies that use it. */
+export function storageEndpoint(scenario: Scenario, port: number): LaneEndpoint | undefined {
+  return moreLanes(scenario).includes(storageLane) ? endpoint(scenario, storageLane, port) : undefined
+}
+
+function moreLanes({ migration }: Scenario): readonly LaneName[] {
+  return strategyNamed(migration.strategy).create(migration.options).lanes ?? []
+}
+
+function endpoint({ migration, marking }: Scenario, name: LaneName, port: number): LaneEndpoint {
+  const level = levelOf(name)
+  const { dscp, pcp } = level === undefined ? migration.lanes[markedAs(name)] : classOfLevel(marking, level)
+  return { name, dscp, pcp, port }
 }
 
 export function destinationJob(
@@ -31,8 +46,24 @@ export function destinationJob(
   host: string,
   lanes: readonly LaneEndpoint[],
   secret: string,
+  storage?: StorageAddress,
 ): DestinationJob {
-  return { host, lanes, secret, congestionControl: scenario.migration.congestionControl }
+  const { congestionControl } = scenario.migration
+  return { host, lanes, secret, congestionControl, ...(storage === undefined ? {} : { storage }) }
+}
+
+export function storageJob(scenario: Scenario, host: string, lane: LaneEndpoint, secret: string): StorageJob {
+  const { guest, migration, seed } = scenario
+  return {
+    host,
+    lane,
+    secret,
+    congestionControl: migration.congestionControl,
+    totalPages: guest.totalPages,
+    pageBytes: guest.pageBytes,
+    seed,
+    content: guest.content,
+  }
 }
 
 /** The guest that both testbeds run. */

@@ -6,10 +6,18 @@ import { controlVersion } from '../agent/job.js'
 import { newSecret } from '../agent/proof.js'
 import type { LaneEndpoint } from '../agent/session.js'
 import type { Progress, SourceResult } from '../agent/source.js'
+import type { StorageAddress } from '../agent/storage-client.js'
 import type { JournalEntry } from '../migration/journal.js'
 import { failure, type PagewireError } from '../support/errors.js'
 import { AgentProcess } from './agent-process.js'
-import { destinationJob, laneEndpoints, type RunHooks, sourceJob } from './jobs.js'
+import {
+  destinationJob,
+  laneEndpoints,
+  type RunHooks,
+  sourceJob,
+  storageEndpoint,
+  storageJob,
+} from './jobs.js'
 import type { Scenario } from './scenario.js'
 
 export interface PairHosts {
@@ -18,6 +26,8 @@ export interface PairHosts {
   readonly insideDestination: readonly string[]
   /** Where the destination listens. */
   readonly destinationAddress: string
+  /** The host of shared storage, for strategies that use it. */
+  readonly storage: { readonly inside: readonly string[]; readonly address: string }
   readonly logFile: (agent: string) => string
   /** Commands that are the guest's network card on each host; absent: the guest has none. */
   readonly cards?: { readonly source: readonly string[]; readonly destination: readonly string[] }
@@ -47,7 +57,10 @@ export class MigrationPair {
   readonly #destination: AgentProcess<AgentEvent>
   readonly #source: AgentProcess<AgentEvent>
   #migrating = false
+  #storage: AgentProcess<AgentEvent> | undefined
   lanes: readonly LaneEndpoint[] = []
+  /** Where shared storage listens, where there is one. */
+  storage: StorageAddress | undefined
 
   private constructor(scenario: Scenario, hosts: PairHosts) {
     this.#scenario = scenario
@@ -72,7 +85,14 @@ export class MigrationPair {
     const pair = new MigrationPair(scenario, hosts)
     try {
       await pair.#plugIn()
-      const job = destinationJob(scenario, hosts.destinationAddress, laneEndpoints(scenario, 0), pair.#secret)
+      pair.storage = await pair.#startStorage()
+      const job = destinationJob(
+        scenario,
+        hosts.destinationAddress,
+        laneEndpoints(scenario, 0),
+        pair.#secret,
+        pair.storage,
+      )
       pair.#destination.send({ do: 'start', job: { version: controlVersion, job } })
       pair.lanes = await pair.#destination.next(
         (event) => (event.event === 'listening' ? event.lanes : raise(event, 'destination')),
@@ -83,6 +103,25 @@ export class MigrationPair {
       await pair.end()
       throw error
     }
+  }
+
+  async #startStorage(): Promise<StorageAddress | undefined> {
+    const wanted = storageEndpoint(this.#scenario, 0)
+    if (wanted === undefined) return undefined
+    const place = this.#hosts.storage
+    this.#storage = new AgentProcess<AgentEvent>({
+      name: 'storage',
+      inside: place.inside,
+      args: ['agent', 'storage', '--control'],
+      logFile: this.#hosts.logFile('storage'),
+    })
+    const job = storageJob(this.#scenario, place.address, wanted, this.#secret)
+    this.#storage.send({ do: 'start', job: { version: controlVersion, job } })
+    const lane = await this.#storage.next(
+      (event) => (event.event === 'listening' ? event.lanes[0] : raise(event, 'storage')),
+      readyTimeoutMs,
+    )
+    return { host: place.address, lane }
   }
 
   /** Runs the migration to its end. Cancel it with `cancel`; it then ends soon, with a result. */
@@ -108,7 +147,7 @@ export class MigrationPair {
   }
 
   async end(): Promise<void> {
-    await Promise.all([this.#source.end(), this.#destination.end()])
+    await Promise.all([this.#source.end(), this.#destination.end(), this.#storage?.end()])
   }
 
   /** The guest has been running at the source; from now on it is heard of. */

@@ -3,6 +3,7 @@
 import { classOfLevel } from '../marking/traffic-class.js'
 import { migrate } from '../migration/engine.js'
 import type { Journal } from '../migration/journal.js'
+import { storageLane } from '../migration/lanes.js'
 import type { Strategy } from '../migration/strategy.js'
 import { type Competitor, framedLink, type LinkSpec } from '../model/link.js'
 import { type ModelSpec, ModelTestbed } from '../model/testbed.js'
@@ -25,6 +26,7 @@ export function modelSpec(scenario: Scenario): ModelSpec {
       bulk: lanes.bulk.pcp,
       final: lanes.final.pcp,
       faults: lanes.faults.pcp,
+      storage: lanes.storage.pcp,
     },
     levels: Array.from({ length: 8 }, (_, level) => classOfLevel(scenario.marking, level).pcp),
   }
@@ -67,7 +69,16 @@ async function predictMigration(
   const limits = { maxTotalNs: scenario.migration.maxTotalNs }
   const record = await migrate(strategy, testbed, limits, journal)
   const verified = record.outcome === 'completed' && testbed.differingPages() === 0
-  const result = migrationResult(record, { setupNs: 0, verified, wireBytes: null })
+  const { fetched, cancelled } = testbed.fetches
+  const storage = strategy.lanes?.includes(storageLane)
+    ? { blocksFetched: fetched, fetchesCancelled: cancelled, bytesFetched: fetched * testbed.pageBytes }
+    : undefined
+  const result = migrationResult(record, {
+    setupNs: 0,
+    verified,
+    wireBytes: null,
+    ...(storage === undefined ? {} : { storage }),
+  })
   const { outcome, reason } = record
   return { outcome, result, ...(reason === undefined ? {} : { reason }) }
 }

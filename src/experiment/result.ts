@@ -38,6 +38,15 @@ export interface MigrationResult {
   readonly pages_zero: number
   readonly pages_unique: number
   readonly pages_postcopy_requests: number
+  /** What the destination read from shared storage; null for a scheme that uses none. */
+  readonly storage: {
+    /** Pages that the source sent as the number of a block, repeats counted. */
+    readonly pages_mapped: number
+    readonly blocks_fetched: number
+    /** Fetches that a newer page from the source made needless. */
+    readonly fetches_cancelled: number
+    readonly bytes_fetched: number
+  } | null
   readonly payload_bytes: number
   /** Whole frames of the migration's lanes, both directions, from the capture; null in a prediction without one. */
   readonly wire_bytes: number | null
@@ -127,6 +136,11 @@ export interface MigrationExtras {
   readonly setupNs: number
   readonly verified: boolean
   readonly wireBytes: number | null
+  readonly storage?: {
+    readonly blocksFetched: number
+    readonly fetchesCancelled: number
+    readonly bytesFetched: number
+  }
 }
 
 export function migrationResult(record: MigrationRecord, extras: MigrationExtras): MigrationResult {
@@ -146,6 +160,7 @@ export function migrationResult(record: MigrationRecord, extras: MigrationExtras
     pages_zero: record.pagesZero,
     pages_unique: record.pagesUnique,
     pages_postcopy_requests: record.postcopyRequests,
+    storage: storageResult(record, extras),
     payload_bytes: record.payloadBytes,
     wire_bytes: extras.wireBytes,
     goodput_mbps: mbps(record.goodputBps),
@@ -153,6 +168,19 @@ export function migrationResult(record: MigrationRecord, extras: MigrationExtras
     guest_throttle_max: record.guestThrottleMax,
     ...(record.notes === undefined ? {} : { notes: record.notes }),
     verified: extras.verified,
+  }
+}
+
+function storageResult(
+  { pagesMapped }: MigrationRecord,
+  { storage }: MigrationExtras,
+): MigrationResult['storage'] {
+  if (storage === undefined) return null
+  return {
+    pages_mapped: pagesMapped,
+    blocks_fetched: storage.blocksFetched,
+    fetches_cancelled: storage.fetchesCancelled,
+    bytes_fetched: storage.bytesFetched,
   }
 }
 

@@ -9,6 +9,7 @@ import type { ClientReport } from '../agent/client/outage.js'
 import { monotonicNs } from '../agent/clock.js'
 import type { LaneEndpoint } from '../agent/session.js'
 import type { Progress } from '../agent/source.js'
+import type { StorageAddress } from '../agent/storage-client.js'
 import {
   type CrossTraffic,
   type CrossTrafficOutcome,
@@ -125,6 +126,7 @@ interface Measured {
   pair?: MigratedPair
   failedWith?: PagewireError
   lanes: readonly LaneEndpoint[]
+  storage?: StorageAddress
   trafficPorts: readonly number[]
   traffic?: CrossTrafficOutcome
   captures: Partial<Record<CaptureName, CaptureSummary>>
@@ -266,10 +268,12 @@ class Run {
       insideSource: lab.inside('source'),
       insideDestination: lab.inside('destination'),
       destinationAddress: lab.address('destination', 'migration'),
+      storage: { inside: lab.inside('neighbour'), address: lab.address('neighbour', 'migration') },
       logFile: (agent) => directory.logFile(agent),
       ...(scenario.client === undefined ? {} : { cards: guestCards(lab, scenario.client) }),
     })
     this.#measured.lanes = this.#pair.lanes
+    if (this.#pair.storage !== undefined) this.#measured.storage = this.#pair.storage
   }
 
   async #startClient(): Promise<void> {
@@ -423,7 +427,29 @@ class Run {
       const stream = scenario.crossTraffic[i]
       return stream === undefined ? [] : [crossFlow(stream, i, serverAddress, port)]
     })
-    return [...migration, ...cross, ...(scenario.client === undefined ? [] : [clientFlow(scenario.client)])]
+    const client = scenario.client === undefined ? [] : [clientFlow(scenario.client)]
+    return [...migration, ...this.#storageFlow(), ...cross, ...client]
+  }
+
+  /** The destination is the client of shared storage. */
+  #storageFlow(): ExpectedFlow[] {
+    const { storage } = this.#measured
+    if (storage === undefined) return []
+    const bytes = this.#measured.pair?.destination?.storage
+    return [
+      {
+        role: 'migration storage',
+        protocol: 'tcp',
+        serverAddress: storage.host,
+        serverPort: storage.lane.port,
+        vlan: vlanIds.migration,
+        dscp: storage.lane.dscp,
+        pcp: storage.lane.pcp,
+        ...(bytes === undefined
+          ? {}
+          : { applicationBytes: { clientToServer: bytes.bytesWritten, serverToClient: bytes.bytesRead } }),
+      },
+    ]
   }
 
   #result(): RunResult {
@@ -447,6 +473,7 @@ class Run {
               setupNs: pair.source.setupNs,
               verified: pair.source.verified,
               wireBytes: analysis === undefined ? null : laneBytes(analysis),
+              ...(pair.destination?.storage === undefined ? {} : { storage: pair.destination.storage }),
             }),
       classes: analysis?.classes ?? [],
       marks: analysis?.marks ?? {

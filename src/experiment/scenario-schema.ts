@@ -170,6 +170,9 @@ const migration = section('how the guest is moved', {
     faults: ref('class', {
       title: 'pages that the resumed guest waits for (post-copy); the class of final where not given',
     }),
+    storage: ref('class', {
+      title: 'blocks that the destination reads from shared storage; the class of bulk where not given',
+    }),
     disk: ref('class', { planned: true, title: 'blocks of the disk' }),
     log: ref('class', { planned: true, title: 'logged inputs of a replayed guest' }),
   }),

@@ -320,6 +320,7 @@ function migrationOf(migration: ScenarioDocument['migration'], place: Place, cla
       bulk: classAt(['migration', 'marking', 'bulk'], marking.bulk),
       final: classAt(['migration', 'marking', 'final'], marking.final ?? marking.bulk),
       faults: classAt(['migration', 'marking', 'faults'], marking.faults ?? marking.final ?? marking.bulk),
+      storage: classAt(['migration', 'marking', 'storage'], marking.storage ?? marking.bulk),
     },
     maxTotalNs: place(['migration', 'max_total_time'], () => parseDurationNs(migration.max_total_time)),
     congestionControl: migration.congestion_control,

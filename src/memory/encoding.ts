@@ -6,6 +6,7 @@
 import { assert, unreachable } from '../support/assert.js'
 import type { PageContent } from './content.js'
 import { decodeLz, encodeLz } from './lz.js'
+import { noBlock, PageCache } from './page-cache.js'
 import { decodeWkdm, encodeWkdm, wkdmMatches } from './wkdm.js'
 import { decodeXbrle, encodeXbrle } from './xbrle.js'
 import { decodeXbzrle, encodeXbzrle, overflow } from './xbzrle.js'
@@ -28,12 +29,14 @@ export const Encoding = {
   wkdm: 6,
   /** lz.ts */
   lz: 7,
+  /** u32 number of the block on shared storage that holds the page's bytes (page-cache.ts). */
+  mapped: 8,
 } as const
 
 /** What a lane asks for. Pages that gain nothing by it go raw. */
 export type EncodingSpec =
   /** Zero pages as a flag. */
-  { readonly kind: 'zero' } | DeltaSpec | CompressSpec
+  { readonly kind: 'zero' } | DeltaSpec | CompressSpec | MapSpec
 
 /** Zero pages as a flag, and differences to what was sent before, from a cache of sent pages (QEMU page_cache.c). */
 export interface DeltaSpec {
@@ -56,6 +59,16 @@ export interface CompressSpec {
   readonly speedBps: number
 }
 
+/** Pages that are copies of blocks on shared storage go as the number of the block. */
+export interface MapSpec {
+  readonly kind: 'map'
+  /** Share of memory that the guest has read from storage, 0..1. */
+  readonly share: number
+}
+
+/** Payload of a mapped page. */
+export const mapEntryBytes = 4
+
 export interface PageEncoder {
   /** Writes the payload of this version of the page at `at` (room for a whole page) and returns its length. */
   encode(page: number, version: number, target: Uint8Array, at: number): number
@@ -67,11 +80,15 @@ export interface PageEncoder {
 export class Encoders {
   readonly #content: PageContent
   readonly #totalPages: number
+  readonly #seed: number
   #delta: DeltaEncoder | undefined
+  #map: MapEncoder | undefined
 
-  constructor(content: PageContent, totalPages: number) {
+  /** `seed`: of the session; it deals out the blocks of shared storage. */
+  constructor(content: PageContent, totalPages: number, seed = 0) {
     this.#content = content
     this.#totalPages = totalPages
+    this.#seed = seed
   }
 
   for(spec: EncodingSpec): PageEncoder {
@@ -84,6 +101,9 @@ export class Encoders {
         this.#delta ??= new DeltaEncoder(this.#content, this.#totalPages, spec)
         this.#delta.begin(spec)
         return this.#delta
+      case 'map':
+        this.#map ??= new MapEncoder(this.#content, new PageCache(this.#totalPages, this.#seed), spec.share)
+        return this.#map
       default:
         return unreachable(spec)
     }
@@ -111,6 +131,34 @@ class ZeroEncoder implements PageEncoder {
     this.code = Encoding.raw
     this.#content.write(page, version, target, at)
     return this.#content.pageBytes
+  }
+}
+
+class MapEncoder implements PageEncoder {
+  readonly #content: PageContent
+  readonly #cache: PageCache
+  readonly #share: number
+  code: number = Encoding.raw
+
+  constructor(content: PageContent, cache: PageCache, share: number) {
+    this.#content = content
+    this.#cache = cache
+    this.#share = share
+  }
+
+  encode(page: number, version: number, target: Uint8Array, at: number): number {
+    const block = this.#cache.mapped(page, version, this.#share)
+    if (block === noBlock) {
+      this.code = Encoding.raw
+      this.#content.write(page, version, target, at)
+      return this.#content.pageBytes
+    }
+    this.code = Encoding.mapped
+    target[at] = block >>> 24
+    target[at + 1] = block >>> 16
+    target[at + 2] = block >>> 8
+    target[at + 3] = block
+    return mapEntryBytes
   }
 }
 

@@ -11,7 +11,7 @@ import type { Journal } from './journal.js'
 import { bitsPerSecond, type MigrationRecord, type Outcome, type Round } from './metrics.js'
 import { PushQueue } from './push.js'
 import type { CopyOutcome, Intent, Lane, Strategy, View } from './strategy.js'
-import type { HandoverResult, Testbed } from './testbed.js'
+import type { CopyResult, HandoverResult, Testbed } from './testbed.js'
 
 export interface MigrationLimits {
   /** Longest migration before it is aborted, in nanoseconds since its beginning. */
@@ -87,6 +87,7 @@ class Engine {
   #open: OpenRound
   #sentPages = 0
   #zeroPages = 0
+  #mappedPages = 0
   #postcopyRequests = 0
   #payloadBytes = 0
   #messageBytes = 0
@@ -212,6 +213,7 @@ class Engine {
       pagesTotal: this.#testbed.totalPages,
       pagesSent: this.#sentPages,
       pagesZero: this.#zeroPages,
+      pagesMapped: this.#mappedPages,
       pagesUnique: this.#everSent.count,
       postcopyRequests: this.#postcopyRequests,
       payloadBytes: this.#payloadBytes,
@@ -250,7 +252,7 @@ class Engine {
       sentPages += this.#sent.count
       skipped?.addAll(this.#skipped)
       payloadBytes += result.payloadBytes
-      this.#account(result.zeroPages, result.payloadBytes, result.messageBytes)
+      this.#account(result)
       const done = this.#sent.count + this.#skipped.count
       assert(done > 0 || testbed.nowNs() > calledNs, 'a copy sends a page or takes time')
       const owed = pagesOf(intent.sharePages === true ? left.slice(0, 1) : left)
@@ -271,12 +273,13 @@ class Engine {
     if (left.length > 0 && this.#mustStop()) await this.#stop()
   }
 
-  #account(zeroPages: number, payloadBytes: number, messageBytes: number): void {
+  #account({ zeroPages, mappedPages = 0, payloadBytes, messageBytes }: CopyResult): void {
     const pages = this.#sent.count
     this.#unsent.deleteAll(this.#sent)
     this.#everSent.addAll(this.#sent)
     this.#sentPages += pages
     this.#zeroPages += zeroPages
+    this.#mappedPages += mappedPages
     this.#payloadBytes += payloadBytes
     this.#messageBytes += messageBytes
     this.#open.sent += pages
@@ -335,7 +338,7 @@ class Engine {
       sent: this.#sent,
     })
     const sentPages = this.#sent.count
-    this.#account(result.zeroPages, result.payloadBytes, result.messageBytes)
+    this.#account(result)
     this.#postcopyRequests += result.requests
     const durationNs = testbed.nowNs() - startNs
     this.#copyNs += durationNs

@@ -1,7 +1,7 @@
 /** The lanes of a migration: which a scenario marks, and what the others are marked as. Types and their one rule. */
 
 /** A lane that a scenario gives a traffic class. */
-export type MarkedLane = 'bulk' | 'final' | 'faults'
+export type MarkedLane = 'bulk' | 'final' | 'faults' | 'storage'
 
 /**
  * A lane is a TCP connection of its own, open from the start, whose traffic class the scenario gives
@@ -10,6 +10,9 @@ export type MarkedLane = 'bulk' | 'final' | 'faults'
  * levels are connections of the eight class selectors, for schemes that choose among priorities themselves.
  */
 export type LaneName = MarkedLane | `channel-${number}` | `level-${number}`
+
+/** The lane on which the destination reads shared storage: the source has no part in it. */
+export const storageLane = 'storage'
 
 /** Lanes that every migration opens; a strategy asks for others. */
 export const usualLanes: readonly LaneName[] = ['bulk', 'final']
@@ -25,6 +28,7 @@ export function markedAs(lane: LaneName): MarkedLane {
     case 'bulk':
     case 'final':
     case 'faults':
+    case 'storage':
       return lane
     default:
       return 'bulk'

@@ -39,6 +39,8 @@ export interface MigrationRecord {
   /** Page messages confirmed, repeats counted each time, zero pages included. */
   readonly pagesSent: number
   readonly pagesZero: number
+  /** Page messages that only named a block on shared storage. */
+  readonly pagesMapped: number
   /** Different pages sent at least once. */
   readonly pagesUnique: number
   /** Pages that the guest at the destination waited for and asked for over the network. */
@@ -70,6 +72,7 @@ export function nothingMoved(
     pagesTotal,
     pagesSent: 0,
     pagesZero: 0,
+    pagesMapped: 0,
     pagesUnique: 0,
     postcopyRequests: 0,
     payloadBytes: 0,

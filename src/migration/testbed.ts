@@ -29,6 +29,8 @@ export interface CopyResult {
   readonly payloadBytes: number
   readonly messageBytes: number
   readonly zeroPages: number
+  /** Pages that went as the number of a block on shared storage; none when absent. */
+  readonly mappedPages?: number
 }
 
 export interface PushRequest {

@@ -33,6 +33,11 @@ export class Destination {
     sent.addList(batch, from, to)
   }
 
+  /** A page arrives that was fetched from shared storage. */
+  fetched(page: number, version: number): void {
+    this.#arrived[page] = Math.max(this.#arrived[page]!, version + 1)
+  }
+
   /** Pages that did not arrive in these versions. */
   differing(versions: Uint32Array): number {
     let differing = 0

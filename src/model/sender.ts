@@ -7,11 +7,13 @@ import {
   encodingNs,
   type PageEncoder,
 } from '../memory/encoding.js'
+import type { PageSet } from '../memory/page-set.js'
 import type { CopyRequest, CopyResult } from '../migration/testbed.js'
 import type { Guest } from '../workload/guest.js'
 import type { VirtualClock } from './clock.js'
 import type { Destination } from './destination.js'
 import { type Feed, nextTurn } from './feed.js'
+import type { Fetches } from './fetches.js'
 import { type LinkSpec, wireBits } from './link.js'
 import type { Wire } from './wire.js'
 
@@ -26,6 +28,7 @@ interface Totals {
   pages: number
   payloadBytes: number
   zeroPages: number
+  mappedPages: number
 }
 
 export class Sender {
@@ -34,6 +37,7 @@ export class Sender {
   readonly #wire: Wire
   readonly #guest: Guest
   readonly #destination: Destination
+  readonly #fetches: Fetches
   readonly #makeEncoders: () => Encoders
   #encoders: Encoders | undefined
   readonly #scratch: Uint8Array
@@ -46,6 +50,7 @@ export class Sender {
     wire: Wire,
     guest: Guest,
     destination: Destination,
+    fetches: Fetches,
     encoders: () => Encoders,
   ) {
     this.#clock = clock
@@ -53,6 +58,7 @@ export class Sender {
     this.#wire = wire
     this.#guest = guest
     this.#destination = destination
+    this.#fetches = fetches
     this.#makeEncoders = encoders
     this.#scratch = new Uint8Array(guest.memory.pageBytes)
   }
@@ -60,7 +66,7 @@ export class Sender {
   /** Sends until all is sent or skipped, or it is time to stop; returns when what left is confirmed. */
   send(feeds: readonly Feed[], request: CopyRequest): CopyResult {
     const keep = (batch: Uint32Array, count: number): number => this.#keep(batch, count, request)
-    const totals: Totals = { pages: 0, payloadBytes: 0, zeroPages: 0 }
+    const totals: Totals = { pages: 0, payloadBytes: 0, zeroPages: 0, mappedPages: 0 }
     while (this.#clock.nowNs < request.feedUntilNs) {
       const feed = nextTurn(feeds, this.#clock.nowNs)
       if (feed === undefined) break
@@ -76,10 +82,11 @@ export class Sender {
     // A rate limit holds to the end of the copy, or the next one would begin with a burst.
     for (const feed of feeds) this.#clock.passTo(Math.min(feed.readyNs, request.giveUpAtNs))
     if (totals.pages > 0) this.#clock.pass(2 * this.#link.delayNs)
-    const { payloadBytes, zeroPages } = totals
+    const { payloadBytes, zeroPages, mappedPages } = totals
     return {
       payloadBytes,
       zeroPages,
+      mappedPages,
       messageBytes: payloadBytes + totals.pages * this.#link.messageHeaderBytes,
     }
   }
@@ -112,14 +119,32 @@ export class Sender {
     const arrived = through >= bits ? count : Math.floor((count * through) / bits)
     // The encoder works while the wire sends; the slower of the two sets the pace.
     this.#clock.passTo(startNs + arrived * encodingNs(encoding, pageBytes))
-    const { versions } = this.#guest.memory
-    this.#destination.receive(feed.batch, feed.at, feed.at + arrived, versions, request.sent)
+    this.#deliver(feed, arrived, request.sent)
     feed.took(arrived)
     const sentBytes = this.#count(encoding !== undefined, arrived, totals)
     if (rateLimitBps !== undefined) {
       feed.readyNs = Math.max(feed.readyNs, startNs) + (sentBytes * 8e9) / rateLimitBps
     }
     return arrived
+  }
+
+  /** The next `arrived` pages of a batch are at the destination, or it knows where to get them. */
+  #deliver({ lane, batch, at }: Feed, arrived: number, sent: PageSet): void {
+    const { versions } = this.#guest.memory
+    if (lane.encoding?.kind !== 'map') {
+      this.#destination.receive(batch, at, at + arrived, versions, sent)
+      return
+    }
+    for (let i = 0; i < arrived; i++) {
+      const page = batch[at + i]!
+      if (this.#codes[i] === Encoding.mapped) {
+        if (!this.#destination.has(page)) this.#fetches.want(page, versions[page]!)
+        sent.add(page)
+      } else {
+        this.#fetches.cancel(page)
+        this.#destination.receive(batch, at + i, at + i + 1, versions, sent)
+      }
+    }
   }
 
   /** Adds up what arrived of a turn; returns its payload. */
@@ -130,6 +155,7 @@ export class Sender {
       for (let i = 0; i < arrived; i++) {
         payloadBytes += this.#lengths[i]!
         if (this.#codes[i] === Encoding.zero) totals.zeroPages++
+        if (this.#codes[i] === Encoding.mapped) totals.mappedPages++
       }
     }
     totals.pages += arrived

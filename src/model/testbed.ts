@@ -23,6 +23,7 @@ import { Guest, type GuestSpec } from '../workload/guest.js'
 import { VirtualClock } from './clock.js'
 import { Destination } from './destination.js'
 import { Feed, pagesPerPeek } from './feed.js'
+import { Fetches, type StorageSpec } from './fetches.js'
 import { type LinkSpec, rank, wireBits } from './link.js'
 import { PathSender } from './path-sender.js'
 import { Pusher } from './pusher.js'
@@ -39,6 +40,8 @@ export interface ModelSpec {
   readonly lanes: { readonly bulk: number } & Readonly<Partial<Record<MarkedLane, number>>>
   /** PCP of each class selector 0..7; the level itself where absent. */
   readonly levels?: readonly number[]
+  /** Shared storage, for schemes that use it; behind the migration's port, as fast as that, when absent. */
+  readonly storage?: StorageSpec
   /** Pages between two looks at the dirty log; Xen's 1024 when absent. Scaled guests need it scaled. */
   readonly pagesPerPeek?: number
 }
@@ -48,6 +51,8 @@ export class ModelTestbed implements Testbed {
   readonly totalPages: number
   readonly pageBytes: number
   readonly guest: Guest
+  /** What the destination fetches from shared storage. */
+  readonly fetches: Fetches
   cancelled = false
 
   readonly #clock = new VirtualClock()
@@ -68,10 +73,26 @@ export class ModelTestbed implements Testbed {
     this.#destination = new Destination(spec.guest.totalPages)
     const encoders = (): Encoders => {
       const content = pageContent(spec.content ?? { kind: 'random' }, this.pageBytes, spec.guest.seed)
-      return new Encoders(content, this.totalPages)
+      return new Encoders(content, this.totalPages, spec.guest.seed)
     }
     this.#paths = new PathSender(this.#clock, spec.link, this.guest, this.#destination)
-    this.#sender = new Sender(this.#clock, spec.link, this.#wire, this.guest, this.#destination, encoders)
+    this.fetches = new Fetches(
+      spec.storage ?? { apart: false, rateBps: Number.POSITIVE_INFINITY },
+      this.#pcp('storage'),
+      this.totalPages,
+      wireBits(spec.link, this.pageBytes + spec.link.messageHeaderBytes),
+      (page, version) => this.#destination.fetched(page, version),
+    )
+    this.#wire.join(this.fetches)
+    this.#sender = new Sender(
+      this.#clock,
+      spec.link,
+      this.#wire,
+      this.guest,
+      this.#destination,
+      this.fetches,
+      encoders,
+    )
   }
 
   nowNs(): number {
@@ -138,6 +159,8 @@ export class ModelTestbed implements Testbed {
     const bits = wireBits(link, messageBytes)
     if (this.#wire.send(this.#pcp(via), 1, bits, giveUpAtNs - 2 * link.delayNs) < bits) return 'gave up'
     this.#clock.pass(link.delayNs)
+    const deviceDoneNs = this.nowNs()
+    if (!this.#wire.drain(giveUpAtNs - link.delayNs)) return 'gave up'
     const resumedNs = this.nowNs()
     this.#destination.discard(missing)
     if (missing.count > 0) {
@@ -146,7 +169,7 @@ export class ModelTestbed implements Testbed {
       this.guest.resume(resumedNs)
     }
     this.#clock.pass(link.delayNs)
-    return { deviceDoneNs: resumedNs, resumedNs, messageBytes }
+    return { deviceDoneNs, resumedNs, messageBytes }
   }
 
   async push(request: PushRequest): Promise<PushResult> {

@@ -17,6 +17,7 @@ import { preCopy } from './pre-copy.js'
 import { priorityManager } from './priority-manager.js'
 import { qemu } from './qemu.js'
 import { safari } from './safari.js'
+import { sharedStorage } from './shared-storage.js'
 import { stopAndCopy } from './stop-and-copy.js'
 import { stord } from './stord.js'
 import { zaw } from './zaw.js'
@@ -39,6 +40,7 @@ export const strategies: readonly StrategyFactory[] = [
   amani,
   priorityManager,
   multipath,
+  sharedStorage,
 ]
 
 /** Schemes that predict and move nothing: `schemes` tells of them, no scenario can name one. */

@@ -51,6 +51,10 @@ export const FrameType = {
   auditEnd: 0x31,
   /** D. a: pages that differ, b: the first of them. */
   auditResult: 0x32,
+  /** From the destination to shared storage. a: block, b: version. */
+  fetch: 0x44,
+  /** The answer of shared storage. a: block, b: version. Payload: a page of bytes. */
+  fetched: 0x45,
   /** S. Payload: reason as UTF-8. The destination forgets the guest. */
   abort: 0x40,
   /** D. Forgotten. */
@@ -82,6 +86,7 @@ const longestPayload = new Map<number, number>([
   [FrameType.audit, 64 * kib],
   [FrameType.auditEnd, 0],
   [FrameType.auditResult, 0],
+  [FrameType.fetch, 0],
   [FrameType.abort, 4 * kib],
   [FrameType.aborted, 0],
   [FrameType.error, 16 * kib],
@@ -99,7 +104,8 @@ export const deviceBytesPerFrame = 64 * kib
 
 /** The longest payload that a frame of this type may have, or undefined for a type that does not exist. */
 export function payloadLimit(type: number, pageBytes: number): number | undefined {
-  return type === FrameType.page ? pageBytes : longestPayload.get(type)
+  const isPage = type === FrameType.page || type === FrameType.fetched
+  return isPage ? pageBytes : longestPayload.get(type)
 }
 
 /** Writes a frame header at `at`. */

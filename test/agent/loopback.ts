@@ -5,9 +5,10 @@ import { readFileSync } from 'node:fs'
 import { type DestinationResult, startDestination } from '../../src/agent/destination.js'
 import { type SourceResult, startSource } from '../../src/agent/source.js'
 import type { LaneHooks } from '../../src/agent/source-lane.js'
+import { startStorage } from '../../src/agent/storage.js'
 import type { ContentSpec } from '../../src/memory/content.js'
 import { silentJournal } from '../../src/migration/journal.js'
-import { usualLanes } from '../../src/migration/lanes.js'
+import { storageLane, usualLanes } from '../../src/migration/lanes.js'
 import type { Strategy } from '../../src/migration/strategy.js'
 import type { GuestSpec } from '../../src/workload/guest.js'
 import type { WorkloadSpec } from '../../src/workload/workload.js'
@@ -26,7 +27,9 @@ export interface Migrated {
   readonly destination: DestinationResult
 }
 
+const host = '127.0.0.1'
 const pageBytes = 4096
+const seed = 7
 
 /** Whatever this kernel allows everybody. */
 const congestionControl =
@@ -34,13 +37,32 @@ const congestionControl =
 
 export async function migrateOverLoopback(strategy: Strategy, given: Loopback): Promise<Migrated> {
   const secret = randomBytes(32).toString('hex')
-  const names = [...usualLanes, ...(strategy.lanes ?? [])]
+  const names = [...usualLanes, ...(strategy.lanes ?? [])].filter((name) => name !== storageLane)
   const lanes = names.map((name) => ({ name, dscp: 0, pcp: 0, port: 0 }))
-  const destination = await startDestination({ host: '127.0.0.1', lanes, secret, congestionControl })
   const totalPages = given.pages ?? 512
+  const content = given.content ?? { kind: 'random' }
+  const storage = strategy.lanes?.includes(storageLane)
+    ? await startStorage({
+        host,
+        lane: { name: storageLane, dscp: 0, pcp: 0, port: 0 },
+        secret,
+        congestionControl,
+        totalPages,
+        pageBytes,
+        seed,
+        content,
+      })
+    : undefined
+  const destination = await startDestination({
+    host,
+    lanes,
+    secret,
+    congestionControl,
+    ...(storage === undefined ? {} : { storage: { host, lane: storage.lane } }),
+  })
   const source = startSource(
     {
-      host: '127.0.0.1',
+      host,
       lanes: destination.lanes,
       secret,
       congestionControl,
@@ -49,7 +71,7 @@ export async function migrateOverLoopback(strategy: Strategy, given: Loopback): 
       guest: {
         totalPages,
         pageBytes,
-        seed: 7,
+        seed,
         workload: {
           kind: 'hot',
           writesPerSecond: 50_000,
@@ -59,7 +81,7 @@ export async function migrateOverLoopback(strategy: Strategy, given: Loopback): 
         },
         ...given.guest,
       },
-      content: given.content ?? { kind: 'random' },
+      content,
       deviceBytes: 100_000,
       maxTotalNs: given.maxTotalNs ?? 20e9,
       hooks: given.hooks ?? {},
@@ -68,5 +90,6 @@ export async function migrateOverLoopback(strategy: Strategy, given: Loopback): 
     silentJournal,
   )
   const [sourceResult, destinationResult] = await Promise.all([source.result, destination.result])
+  storage?.stop()
   return { source: sourceResult, destination: destinationResult }
 }

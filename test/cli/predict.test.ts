@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { strategies } from '../../src/strategies/index.js'
+import { predictors, strategies } from '../../src/strategies/index.js'
 import { pagewire } from './cli.js'
 
 test('predict prints the result document of a run, and says that it predicted', async () => {
@@ -53,7 +53,7 @@ test('schemes lists every scheme with its source and options', async () => {
   const { code, stdout } = await pagewire(['schemes', '--json'])
   assert.equal(code, 0)
   const listed = JSON.parse(stdout)
-  assert.equal(listed.length, strategies.length)
+  assert.equal(listed.length, strategies.length + predictors.length)
   for (const scheme of listed) {
     assert.ok(scheme.name && scheme.number && scheme.title && scheme.source && scheme.idea)
     assert.ok(['published', 'reconstruction'].includes(scheme.origin))

@@ -71,6 +71,11 @@ const variants: Readonly<Record<string, readonly Readonly<Record<string, unknown
   ],
   xbzrle: [{ ...fastQemu }, { ...fastQemu, format: 'xbrle', cache: '256KiB' }, { ...fastQemu, cache: '0B' }],
   mecom: [{ compress: false }, { threads: 2, thread_rate: '100gbit' }],
+  'shared-storage': [
+    { share: 0 },
+    { share: 1, profile: 'threshold-only' },
+    { share: 0.3, profile: 'xen-new' },
+  ],
   stord: [{ split: 1 }, { split: 7 }, { split: 3, skip: true }, { threshold_pages: 0, max_volume: 4 }],
 }
 

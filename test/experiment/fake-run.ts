@@ -39,6 +39,7 @@ export function fakeRun(figures: FakeFigures, { limitNs }: Pick<RunRequest, 'lim
       pages_total: 1000,
       pages_sent: Math.round((goodputMbps * spent) / 33),
       pages_zero: 0,
+      storage: null,
       pages_unique: 1000,
       pages_postcopy_requests: 0,
       payload_bytes: goodputMbps * spent * 125,
