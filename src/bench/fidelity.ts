@@ -4,7 +4,6 @@
  */
 
 import { cpus, release } from 'node:os'
-import type { SourceResult } from '../agent/source.js'
 import { columns } from '../cli/columns.js'
 import { interrupts } from '../cli/interrupts.js'
 import { inMigrationLab } from '../experiment/migration-lab.js'
@@ -15,19 +14,15 @@ import {
   fidelityCases,
   type Metric,
   metrics,
-  processorWait,
-  processorWaitMax,
   workloadNames,
 } from '../experiment/model-fidelity.js'
+import { undisturbed } from '../experiment/undisturbed.js'
 import { strategies } from '../strategies/index.js'
 import { exitCode, messageOf, PagewireError } from '../support/errors.js'
 import { requireLab } from '../topology/requirements.js'
 import { median } from './median.js'
 
 const setting = { memory: '32MiB', linkRate: '100mbit' } as const
-
-/** Runs that other programs of the box disturbed are replaced this often at most; of all, the least disturbed counts. */
-const replacements = 3
 
 interface Summary {
   readonly metric: Metric
@@ -82,21 +77,15 @@ async function measured(words: readonly string[]): Promise<readonly FidelityRow[
   await inMigrationLab(cases[0]!.scenario, signals.first, async (lab) => {
     for (const one of cases) {
       process.stderr.write(`${rows.length + 1} of ${cases.length}: ${one.workload} ${one.scheme} ...\n`)
-      rows.push(await compared(one, await undisturbed(() => lab.migrate(one.scenario))))
+      const run = await undisturbed(
+        () => lab.migrate(one.scenario),
+        (wait) => process.stderr.write(`  the source waited ${percent(wait)} for a processor: once more\n`),
+      )
+      rows.push(await compared(one, run))
     }
   })
   signals.close()
   return rows
-}
-
-async function undisturbed(migrate: () => Promise<SourceResult>): Promise<SourceResult> {
-  let best = await migrate()
-  for (let i = 0; i < replacements && processorWait(best) > processorWaitMax; i++) {
-    process.stderr.write(`  the source waited ${percent(processorWait(best))} for a processor: once more\n`)
-    const other = await migrate()
-    if (processorWait(other) < processorWait(best)) best = other
-  }
-  return best
 }
 
 function summarised(rows: readonly FidelityRow[]): readonly Summary[] {

@@ -22,7 +22,7 @@ The model runs under the paper's own assumptions: a logical clock, writes that s
 a pre-copy without any cap. Needs no root. With --emulator, which does, pre-copy and k = 2, 5 and 10 run on real frames
 at ratios 0.2, 0.5 and 0.9, with memory and link scaled; the model's error on the same scenario stands beside them.`),
   )
-  return reproductionOptions(command, 60)
+  return reproductionOptions(command, 120)
     .action(async (options: ReproductionOptions, command: Command) => {
       const schemes = { stord: strategyNamed('stord'), preCopy: strategyNamed('pre-copy') }
       const model = await reproduceStord(schemes)

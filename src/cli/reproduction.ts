@@ -6,6 +6,7 @@ import { type Command, Option } from 'commander'
 import type { SourceResult } from '../agent/source.js'
 import { inMigrationLab } from '../experiment/migration-lab.js'
 import type { Scenario } from '../experiment/scenario.js'
+import { undisturbed } from '../experiment/undisturbed.js'
 import { type FigureSpec, svgFile } from '../report/figure.js'
 import { failure, messageOf } from '../support/errors.js'
 import { requireLab } from '../topology/requirements.js'
@@ -34,10 +35,18 @@ export async function emulated<T>(
   const chatty = !json && !quiet && process.stderr.isTTY === true
   const signals = interrupts()
   try {
+    const say = (what: string): void => {
+      if (chatty) process.stderr.write(`${what}\n`)
+    }
     return await inMigrationLab(lab, signals.first, ({ migrate }) =>
-      work(migrate, (what) => {
-        if (chatty) process.stderr.write(`${what} ...\n`)
-      }),
+      work(
+        (scenario) =>
+          undisturbed(
+            () => migrate(scenario),
+            (wait) => say(`  the source waited ${(100 * wait).toFixed(1)} % for a processor: once more`),
+          ),
+        say,
+      ),
     )
   } finally {
     signals.close()

@@ -12,7 +12,7 @@ import { ms } from './result.js'
 import { parseScenario, type Scenario } from './scenario.js'
 
 const memory = '32MiB'
-const rate = '200mbit'
+const rate = '100mbit'
 /** 0.6 % of memory: below that a round's length is the round trip and not the bytes. */
 const thresholdPages = 50
 const dirtyRatios = [0.2, 0.5, 0.9] as const

@@ -9,6 +9,7 @@ import { strategies } from '../strategies/index.js'
 import { predict } from './predict.js'
 import { type MigrationResult, migrationResult } from './result.js'
 import { parseScenario, type Scenario } from './scenario.js'
+import { processorWait } from './undisturbed.js'
 
 export const metrics = ['total_time_ms', 'pages_sent', 'downtime_ms'] as const
 export type Metric = (typeof metrics)[number]
@@ -78,17 +79,6 @@ guest:
 migration: { strategy: ${scheme}, options: {}, max_total_time: 60s }
 `
   return parseScenario(text, `fidelity-${workload}-${scheme}`)
-}
-
-/**
- * A run is the box's and not the emulator's when its source waited longer for a processor, as a share of the total
- * time. Below it the kernel's buffers keep the link busy meanwhile.
- */
-export const processorWaitMax = 0.1
-
-/** To a ten-thousandth. */
-export function processorWait({ runQueueWaitNs = 0, record }: SourceResult): number {
-  return Math.round((1e4 * runQueueWaitNs) / record.totalNs) / 1e4
 }
 
 /** What the emulator measured beside what the model says of the same scenario. */

@@ -124,7 +124,9 @@ function draw(spec: FigureSpec, size: 'wide' | 'narrow'): string {
     ariaDescription: spec.caption,
     ...options,
   })
-  return drawn.outerHTML.replace('<svg ', '<svg role="img" xmlns="http://www.w3.org/2000/svg" ')
+  // linkedom leaves an ampersand in an attribute as it is, which XML does not allow.
+  const xml = drawn.outerHTML.replaceAll(/&(?!#?\w+;)/g, '&amp;')
+  return xml.replace('<svg ', '<svg role="img" xmlns="http://www.w3.org/2000/svg" ')
 }
 
 function key(entries: readonly KeyEntry[]): string {
