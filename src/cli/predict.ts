@@ -13,11 +13,15 @@ import { examples, prose, setOption } from './help.js'
 import { scenarioInput } from './input.js'
 import { printJson, printText } from './output.js'
 import { forecastText } from './predict-forecast.js'
+import { printPlan } from './predict-goal.js'
 
 interface Options {
   readonly set: readonly string[]
   readonly method?: ForecastMethod
   readonly historySeed?: number
+  readonly goal: readonly string[]
+  readonly best: number
+  readonly map?: string
 }
 
 export function predictCommand(): Command {
@@ -32,7 +36,13 @@ result document of a run, with "origin": "predicted".
 
 --method avg and --method hist reckon a Xen pre-copy as Akoush et al. (2010) do, without running one: from an average
 dirty rate, or from the recorded dirty log of an earlier run of the same workload. The bounds that hold for any guest
-and the model's own result stand beside it.`),
+and the model's own result stand beside it.
+
+--goal searches: every scheme with the options that a person would turn, with and without the marks where there is
+cross-traffic. It prints the best few that reach the goal and what each costs; none of them is worse than another in
+everything. Exit code 4 when nothing reaches it; the nearest are printed then.
+
+--map draws what comes of the scenario's scheme over the plane of dirty rate and available bandwidth.`),
     )
     .argument('[scenario]', 'the scenario; - reads stdin, the default scenario without one')
     .addOption(setOption())
@@ -44,9 +54,28 @@ and the model's own result stand beside it.`),
       'with --method: seed of the earlier run that is recorded (default: the next one; the scenario’s own: the very trace)',
       seed,
     )
+    .addOption(
+      new Option('--goal <goal>', 'search for downtime=300ms or total=60s; both may be given')
+        .argParser((text: string, earlier: readonly string[]) => [...earlier, text])
+        .default([], 'no search')
+        .conflicts(['method', 'map']),
+    )
+    .addOption(new Option('--best <count>', 'with --goal: how many are printed').argParser(count).default(5))
+    .addOption(
+      new Option('--map <file>', 'write the convergence map there, as .svg or .csv').conflicts('method'),
+    )
     .action(async (file: string | undefined, options: Options, command: Command) => {
       const { text, name } = scenarioInput(file)
       const { scenario } = readScenario(text, name, options.set)
+      if (options.goal.length > 0) {
+        process.exitCode = await printPlan(scenario, options, command)
+        return
+      }
+      if (options.map !== undefined) {
+        // What draws takes longer to load than most predictions take.
+        const { printMap } = await import('./predict-map.js')
+        return printMap(scenario, options.map, command)
+      }
       if (options.method === undefined && options.historySeed !== undefined) {
         throw usageError('--history-seed is the seed of the record that --method needs', {
           code: 'no-method',
@@ -72,9 +101,20 @@ and the model's own result stand beside it.`),
         ['pagewire predict my.yaml --set migration.strategy=stord', 'another scheme'],
         ['pagewire predict my.yaml --set migration.marking.bulk=best-effort', 'the same without marks'],
         ['pagewire predict my.yaml --method hist', 'reckoned from the dirty log of an earlier run'],
+        [
+          'pagewire predict my.yaml --goal downtime=300ms',
+          'which schemes and options reach it, and what they cost',
+        ],
+        ['pagewire predict my.yaml --map map.svg', 'where its scheme converges, as a picture'],
         ['pagewire predict my.yaml --json | jq .migration.downtime_ms', 'one figure of the result document'],
       ]),
     )
+}
+
+function count(text: string): number {
+  const value = Number(text)
+  if (Number.isInteger(value) && value >= 1 && value <= 100) return value
+  throw new InvalidArgumentError('A count is a whole number from 1 to 100.')
 }
 
 function seed(text: string): number {

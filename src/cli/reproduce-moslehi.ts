@@ -8,7 +8,6 @@ import {
   type MoslehiRow,
   reproduceMoslehi,
 } from '../experiment/reproduce-moslehi.js'
-import { moslehiFigures } from '../report/reproduction-figures.js'
 import { strategyNamed } from '../strategies/index.js'
 import { globalOptions } from './globals.js'
 import { examples, prose } from './help.js'
@@ -35,7 +34,7 @@ The paper gives neither dirty rates nor page counts to set a guest by: compare d
             withEmulatedMoslehi(model, migrate, began),
           )
         : model
-      const files = options.svg === undefined ? [] : writeFigures(options.svg, moslehiFigures(result))
+      const files = await writeFigures(options.svg, ({ moslehiFigures }) => moslehiFigures(result))
       if (globalOptions(command).json) printJson(result)
       else printText([text(result), ...files].join('\n'))
     })

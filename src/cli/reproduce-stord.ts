@@ -3,7 +3,6 @@
 import { Command } from 'commander'
 import { stordLab, withEmulatedStord } from '../experiment/emulate-stord.js'
 import { reproduceStord, type StordReproduction, type StordRow } from '../experiment/reproduce-stord.js'
-import { stordFigures } from '../report/reproduction-figures.js'
 import { strategyNamed } from '../strategies/index.js'
 import { columns } from './columns.js'
 import { globalOptions } from './globals.js'
@@ -31,7 +30,7 @@ at ratios 0.2, 0.5 and 0.9, with memory and link scaled; the model's error on th
             withEmulatedStord(model, schemes, migrate, began),
           )
         : model
-      const files = options.svg === undefined ? [] : writeFigures(options.svg, stordFigures(result))
+      const files = await writeFigures(options.svg, ({ stordFigures }) => stordFigures(result))
       if (globalOptions(command).json) printJson(result)
       else printText([text(result), ...files].join('\n'))
     })

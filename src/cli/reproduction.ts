@@ -7,7 +7,7 @@ import type { SourceResult } from '../agent/source.js'
 import { inMigrationLab } from '../experiment/migration-lab.js'
 import type { Scenario } from '../experiment/scenario.js'
 import { undisturbed } from '../experiment/undisturbed.js'
-import { type FigureSpec, svgFile } from '../report/figure.js'
+import type { FigureSpec } from '../report/figure.js'
 import { failure, messageOf } from '../support/errors.js'
 import { requireLab } from '../topology/requirements.js'
 import { globalOptions } from './globals.js'
@@ -53,8 +53,17 @@ export async function emulated<T>(
   }
 }
 
-/** Writes each figure as FIGURE.svg into the directory; returns the files. */
-export function writeFigures(directory: string, figures: readonly FigureSpec[]): readonly string[] {
+type Figures = typeof import('../report/reproduction-figures.js')
+
+/** Writes each figure as FIGURE.svg into the directory, where there is one; returns the files. */
+export async function writeFigures(
+  directory: string | undefined,
+  choose: (figures: Figures) => readonly FigureSpec[],
+): Promise<readonly string[]> {
+  if (directory === undefined) return []
+  // What draws takes long to load, and is seldom asked for.
+  const figures = choose(await import('../report/reproduction-figures.js'))
+  const { svgFile } = await import('../report/figure.js')
   try {
     mkdirSync(directory, { recursive: true })
     return figures.map((figure) => {

@@ -83,7 +83,8 @@ async function predictMigration(
   return { outcome, result, ...(reason === undefined ? {} : { reason }) }
 }
 
-function modelLink(scenario: Scenario): LinkSpec {
+/** The scenario's congested port, as the model knows it. */
+export function modelLink(scenario: Scenario): LinkSpec {
   const { link, crossTraffic } = scenario
   refuseUnmodelled(scenario)
   return framedLink(link.rateBps, link.mtuBytes, {
