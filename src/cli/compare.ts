@@ -31,6 +31,7 @@ import { examples, prose } from './help.js'
 import { readText } from './input.js'
 import { type Interrupts, interrupts } from './interrupts.js'
 import { printJson, printText } from './output.js'
+import { progressText, type ServedComparison, servedComparison, serveOption } from './served.js'
 import { timeStamp } from './time-stamp.js'
 
 interface Options {
@@ -41,6 +42,7 @@ interface Options {
   readonly export?: ExportFormat
   readonly parallel: number
   readonly keepCaptures?: true
+  readonly serve?: number
 }
 
 export function compareCommand(): Command {
@@ -64,6 +66,7 @@ predicted" runs on the model, --parallel of them at a time. Exit 5 if rows are i
     )
     .option('--parallel <n>', 'predicted runs at a time', wholeNumber, 1)
     .option('--keep-captures', 'keep the captures of every measured run')
+    .addOption(serveOption())
     .option('--print-plan', 'print the default plan, to start from')
     .action(async (file: string | undefined, options: Options & { printPlan?: true }, command: Command) => {
       if (options.printPlan) return printText(defaultPlanText)
@@ -75,6 +78,7 @@ predicted" runs on the model, --parallel of them at a time. Exit 5 if rows are i
         ['pagewire compare --print-plan > plan.yaml', 'a plan to edit'],
         ['pagewire compare plan.yaml --dry-run', 'every run that it would make'],
         ['sudo pagewire compare plan.yaml --out results', 'all of them'],
+        ['sudo pagewire compare plan.yaml --serve', 'and see the rows come in, in a browser'],
         ['sudo pagewire compare results --resume', 'what is missing after a power cut'],
         ['pagewire compare results --export csv > rows.csv', 'rows for a spreadsheet; also json and parquet'],
         ['pagewire report results', 'the comparison as one HTML file'],
@@ -171,28 +175,36 @@ async function carryOut(
   globals: Globals,
 ): Promise<number> {
   const store = ComparisonStore.open(join(directory.path, storeFile))
+  const live = options.serve === undefined ? undefined : await servedComparison(plan, options.serve)
   const signals = interrupts()
   const runner =
     plan.origin === 'predicted'
       ? predictor(plan, options.parallel)
-      : measurer(plan, directory, options, signals)
+      : measurer(plan, directory, options, signals, live)
   const progress = progressLine(!globals.quiet && !globals.json)
   let comparison: Comparison
   try {
     await compare({
       jobs: jobsOf(plan),
       isDone: (job) => store.has(job),
-      keep: (row) => store.keep(row),
+      keep: (row) => {
+        store.keep(row)
+        live?.rows(store.rows())
+      },
       run: runner.run,
       parallel: plan.origin === 'predicted' ? options.parallel : 1,
       nowNs: () => performance.now() * 1e6,
       stopped: () => signals.first.aborted,
-      onProgress: progress.show,
+      onProgress: (now) => {
+        progress.show(now)
+        live?.progress(now)
+      },
     })
     comparison = comparisonOf(plan, store.rows())
     await directory.write('comparison.json', `${JSON.stringify(comparison, null, 2)}\n`)
   } finally {
     progress.done()
+    await live?.close()
     await runner.close()
     store.close()
     signals.close()
@@ -220,13 +232,28 @@ function predictor(plan: Plan, parallel: number): Runner {
   }
 }
 
-function measurer(plan: Plan, directory: RunDirectory, options: Options, signals: Interrupts): Runner {
+function measurer(
+  plan: Plan,
+  directory: RunDirectory,
+  options: Options,
+  signals: Interrupts,
+  served: ServedComparison | undefined,
+): Runner {
   return {
     run: async (job, attempt) => {
       const { scenario, text } = readScenario(plan.scenarioText, job.cell, job.overrides)
+      const live = served?.begin(job, scenario)
       return runScenario({
         scenario,
         text,
+        ...(live === undefined
+          ? {}
+          : {
+              onPhase: (phase) => live.phase(phase),
+              onProgress: (progress) => live.progress(progress),
+              onJournal: (entry) => live.journal(entry),
+              onInterval: (interval) => live.interval(interval),
+            }),
         directory: await RunDirectory.make(freshPath(join(directory.path, 'runs', fileName(job)), attempt)),
         keepCaptures: options.keepCaptures === true,
         cancel: signals.first,
@@ -257,9 +284,8 @@ function progressLine(shown: boolean): { show: (progress: CompareProgress) => vo
   const { stderr } = process
   if (!shown || !stderr.isTTY) return { show: () => {}, done: () => {} }
   return {
-    show: ({ done, total, running, leftNs }) => {
-      const left = leftNs === undefined ? '' : `, about ${Math.ceil(leftNs / 6e10)} min left`
-      stderr.write(`\r\x1b[K${`${done} of ${total}${left}: ${running}`.slice(0, (stderr.columns ?? 80) - 1)}`)
+    show: (progress) => {
+      stderr.write(`\r\x1b[K${progressText(progress).slice(0, (stderr.columns ?? 80) - 1)}`)
     },
     done: () => stderr.write('\r\x1b[K'),
   }

@@ -9,6 +9,7 @@ import type { ReadScenario } from '../experiment/scenario.js'
 import { exitCode } from '../support/errors.js'
 import type { Interrupts } from './interrupts.js'
 import { runProgress } from './run-progress.js'
+import { servedRun } from './served.js'
 import { timeStamp } from './time-stamp.js'
 
 export interface MeasuredRun {
@@ -18,6 +19,8 @@ export interface MeasuredRun {
   readonly hooks: RunHooks
   readonly showProgress: boolean
   readonly signals: Interrupts
+  /** Port of a live view, 0 for any; absent: none. */
+  readonly serve?: number | undefined
 }
 
 /** Runs and returns the result, which is in the run directory too. */
@@ -27,19 +30,31 @@ export async function measuredRun({
   hooks,
   showProgress,
   signals,
+  serve,
 }: MeasuredRun): Promise<RunResult> {
   const { scenario, text } = read
   const directory = await RunDirectory.make(out ?? defaultDirectory(scenario.name))
   const progress = runProgress(scenario, showProgress, process.stderr)
+  const live = serve === undefined ? undefined : await servedRun(scenario, serve)
   try {
     return await runScenario({
       scenario,
       text,
       directory,
       hooks,
-      onPhase: (phase) => progress.phase(phase),
-      onProgress: (now) => progress.progress(now),
-      onJournal: (entry) => progress.journal(entry),
+      onPhase: (phase) => {
+        progress.phase(phase)
+        live?.state.phase(phase)
+      },
+      onProgress: (now) => {
+        progress.progress(now)
+        live?.state.progress(now)
+      },
+      onJournal: (entry) => {
+        progress.journal(entry)
+        live?.state.journal(entry)
+      },
+      ...(live === undefined ? {} : { onInterval: (interval) => live.state.interval(interval) }),
       // Loaded late: drawing needs what no other part of a run does.
       report: async (run) => (await import('../report/run-report.js')).runReport(run),
       cancel: signals.first,
@@ -47,6 +62,7 @@ export async function measuredRun({
     })
   } finally {
     progress.done()
+    await live?.close()
   }
 }
 

@@ -12,12 +12,14 @@ import { interrupts } from './interrupts.js'
 import { exitOf, measuredRun } from './measured-run.js'
 import { printJson, printText } from './output.js'
 import { runSummary } from './run-summary.js'
+import { serveOption } from './served.js'
 
 interface Options {
   readonly out?: string
   readonly force?: true
   readonly set: readonly string[]
   readonly testHook: readonly string[]
+  readonly serve?: number
 }
 
 export function runCommand(): Command {
@@ -35,6 +37,7 @@ once. Needs root.`),
     .argument('[scenario]', 'what to run; - reads stdin, without it the default scenario')
     .addOption(setOption())
     .option('-o, --out <directory>', 'run directory (default: ./pagewire-runs/TIME-NAME)')
+    .addOption(serveOption())
     .option('--force', 'print the numbers of an invalid run, each marked INVALID')
     .addOption(
       new Option(
@@ -54,6 +57,7 @@ once. Needs root.`),
         ['sudo pagewire run', 'the default scenario: a marked migration under cross-traffic'],
         ['sudo pagewire run --set migration.marking.bulk=best-effort', 'the same, bulk unmarked'],
         ['sudo pagewire run my.yaml --out results/a', 'your scenario, its results in results/a'],
+        ['sudo pagewire run my.yaml --serve', 'the same, with its charts growing in a browser'],
         ['sudo pagewire run --json | jq .migration.downtime_ms', 'one figure for a script'],
       ]),
     )
@@ -68,7 +72,14 @@ async function run(file: string | undefined, options: Options, command: Command)
   const signals = interrupts()
   try {
     const showProgress = !quiet && !json
-    const result = await measuredRun({ read, out: options.out, hooks, showProgress, signals })
+    const result = await measuredRun({
+      read,
+      out: options.out,
+      hooks,
+      showProgress,
+      signals,
+      serve: options.serve,
+    })
     if (json) printJson(result)
     else printText(runSummary(result, options.force === true))
     return exitOf(result, signals.exitCode)

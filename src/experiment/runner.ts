@@ -20,10 +20,11 @@ import { analyseRun, laneBytes, type RunAnalysis } from '../analysis/run-analysi
 import { expectationFile, expectationText, type RunExpectation } from '../analysis/run-expectation.js'
 import type { ExpectedFlow } from '../analysis/run-flows.js'
 import type { RunSeries } from '../analysis/run-series.js'
+import { type Meter, type MeterInterval, startMeter } from '../capture/meter.js'
 import { type CaptureSummary, type RunningCapture, startCapture } from '../capture/record.js'
 import type { JournalEntry } from '../migration/journal.js'
 import { assert } from '../support/assert.js'
-import { exitCode, PagewireError, usageError } from '../support/errors.js'
+import { exitCode, messageOf, PagewireError, usageError } from '../support/errors.js'
 import { type CaptureName, type Lab, labUp, type QueueCounters, sweep } from '../topology/lab.js'
 import { resolveDataplane } from '../topology/requirements.js'
 import { guestCard, vlanIds } from '../topology/spec.js'
@@ -61,6 +62,8 @@ export interface RunInput {
   readonly onPhase?: (phase: RunPhase) => void
   readonly onProgress?: (progress: Progress) => void
   readonly onJournal?: (entry: JournalEntry) => void
+  /** Starts a live meter of what leaves the congested port, and hears it. It takes a part of a processor. */
+  readonly onInterval?: (interval: MeterInterval) => void
   /** Aborted by the first interrupt: stop senders, keep what there is, write a `cancelled` result. */
   readonly cancel: AbortSignal
   /** Aborted by the second one: tear down at once. */
@@ -77,6 +80,7 @@ export interface ReportedRun {
 /** Cross-traffic runs alone for this long, so that the migration meets a queue in its steady state. */
 const warmUpMs = 1000
 const drainTimeoutMs = 5000
+const meterIntervalMs = 500
 const drainPollMs = 50
 
 const trafficAgent = [
@@ -150,6 +154,7 @@ class Run {
   #traffic: CrossTraffic | undefined
   #client: ClientView | undefined
   #trafficError: PagewireError | undefined
+  #meter: Meter | undefined
   #current: Promise<void> = Promise.resolve()
 
   constructor(input: RunInput) {
@@ -212,7 +217,13 @@ class Run {
   }
 
   async #endAgents(): Promise<void> {
-    await Promise.all([this.#pair?.end(), this.#traffic?.close(), this.#client?.end()])
+    this.#meter?.stop()
+    await Promise.all([
+      this.#pair?.end(),
+      this.#traffic?.close(),
+      this.#client?.end(),
+      this.#meter?.ended.catch(() => {}),
+    ])
   }
 
   async #build(): Promise<void> {
@@ -243,7 +254,7 @@ class Run {
   /** Agents take as long to start as captures do; none of them says a word before all captures run. */
   async #startCapturesAndAgents(): Promise<void> {
     this.#input.onPhase?.('starting captures and agents')
-    await together([...this.#startCaptures(), this.#startPair()])
+    await together([...this.#startCaptures(), this.#startPair(), this.#startMeter()])
     // TCP flows connect at once, and the guest tells everybody its address: captures must see it all.
     await together([this.#startTraffic(), this.#startClient()])
   }
@@ -259,6 +270,21 @@ class Run {
       })
       this.#captures.set(point, capture)
     })
+  }
+
+  async #startMeter(): Promise<void> {
+    const { onInterval, directory } = this.#input
+    if (onInterval === undefined) return
+    const lab = this.#lab()
+    this.#meter = await startMeter({
+      inside: lab.inside('switch'),
+      device: 'destination',
+      intervalMs: meterIntervalMs,
+      filter: `ether dst ${lab.mac('destination')}`,
+      onInterval,
+    })
+    // A picture is lost then, and no figure.
+    this.#meter.ended.catch((error) => directory.event({ event: 'meter-lost', message: messageOf(error) }))
   }
 
   async #startPair(): Promise<void> {
@@ -369,6 +395,7 @@ class Run {
       await sleep(drainPollMs)
       queues = await lab.counters()
     }
+    this.#meter?.stop()
     await together(
       [...this.#captures].map(async ([point, capture]) => {
         this.#measured.captures[point] = await capture.stop()

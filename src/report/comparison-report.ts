@@ -2,7 +2,7 @@
 
 import * as Plot from '@observablehq/plot'
 import type { Comparison, Row } from '../experiment/comparison.js'
-import { figure } from './figure.js'
+import { type FigureSpec, figure } from './figure.js'
 import { type Cell, definitions, number, page, table } from './html.js'
 import { metricDefinitions } from './words.js'
 
@@ -32,7 +32,7 @@ export function comparisonReport(comparison: Comparison): string {
               body: shown.map((one) => heatMap(comparison, one)).join('\n'),
             },
           ]),
-      { id: 'points', title: 'Every run', body: shown.map((one) => dots(rows, one)).join('\n') },
+      { id: 'points', title: 'Every run', body: shown.map(({ key }) => figure(dots(rows, key))).join('\n') },
       { id: 'all', title: 'All rows', body: rowTable(comparison) },
       { id: 'words', title: 'What the words mean', body: definitions(metricDefinitions) },
     ],
@@ -121,10 +121,12 @@ function heatMap({ rows, axes }: Comparison, { key, title, unit }: Figure): stri
   })
 }
 
-function dots(rows: readonly Row[], { key, title, unit }: Figure): string {
+/** Every valid run as a point, by cell. */
+export function dots(rows: readonly Row[], key: Figure['key']): FigureSpec {
+  const { title, unit } = figures.find((one) => one.key === key) ?? figures[0]
   const shown = rows.filter((row) => row.valid && row[key] !== null)
   const cells = [...new Set(rows.map(({ cell }) => cell))]
-  return figure({
+  return {
     id: `points-${key}`,
     title,
     caption: `${title} of every valid run in ${unit}, n = ${shown.length}; the bar is the mean of the cell; hollow: not completed.`,
@@ -160,7 +162,7 @@ function dots(rows: readonly Row[], { key, title, unit }: Figure): string {
             ]),
       ],
     }),
-  })
+  }
 }
 
 function rowTable({ rows, axes }: Comparison): string {

@@ -49,6 +49,13 @@ ${spec.key === undefined ? '' : key(spec.key)}
 </figure>`
 }
 
+/** One drawing of it, without the data: for a page that draws it anew every second. */
+export function livePicture(spec: Omit<FigureSpec, 'heads' | 'rows'>, size: 'wide' | 'narrow'): string {
+  return `<figure id="${spec.id}">
+<figcaption><strong>${escapeHtml(spec.title)}</strong><br>${escapeHtml(spec.caption)}</figcaption>
+${spec.key === undefined ? '' : key(spec.key)}${draw(spec, size)}</figure>`
+}
+
 /** The data behind a figure. */
 export function csvFile({ heads, rows }: Pick<FigureSpec, 'heads' | 'rows'>): string {
   return [heads, ...rows].map((row) => row.map(csvCell).join(',')).join('\r\n')
@@ -109,7 +116,7 @@ function dataTable({ heads, rows, title }: FigureSpec): string {
   return cut + table(heads, rows.slice(0, rowsShown), `data of ${title}`)
 }
 
-function draw(spec: FigureSpec, size: 'wide' | 'narrow'): string {
+function draw(spec: Omit<FigureSpec, 'heads' | 'rows'>, size: 'wide' | 'narrow'): string {
   const { document } = parseHTML('<!doctype html><html><body></body></html>')
   const options = spec.plot(size)
   const width = size === 'wide' ? 1120 : 360

@@ -35,7 +35,7 @@ export function page({ title, lead, sections, stamp }: PageSpec): string {
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="data:,">
 <title>${escapeHtml(title)}</title>
-<style>${colours}${style}</style>
+<style>${pageStyle}</style>
 </head>
 <body>
 <header><p class="stamp">${stampText[stamp]}</p><h1>${escapeHtml(title)}</h1>${lead}</header>
@@ -92,6 +92,9 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem}dt{color:va
 @media(max-width:44rem){dl{grid-template-columns:1fr}dd{margin-bottom:.4rem}}
 @media print{nav,.save{display:none}figure,tr{break-inside:avoid}.wide{display:block}.narrow{display:none}}
 `
+
+/** Of every page. */
+export const pageStyle = `${colours}${style}`
 
 export type Cell = string | number | null
 

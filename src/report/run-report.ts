@@ -138,14 +138,17 @@ function seconds(bin: number, { bin_ms }: RunSeries): number {
   return Math.round((bin + 0.5) * bin_ms) / 1000
 }
 
-function bands(rounds: readonly RoundResult[]): Plot.Markish[] {
+type Band = Pick<RoundResult, 'round' | 'phase' | 'start_ms' | 'duration_ms' | 'pages_sent'>
+
+/** The rounds behind a chart over time. */
+export function bands(rounds: readonly Band[]): Plot.Markish[] {
   const shown = rounds.filter(({ round, phase }) => round % 2 === 1 || phase !== 'running')
   return [
     Plot.rectX(shown, {
-      x1: (round: RoundResult) => round.start_ms / 1000,
-      x2: (round: RoundResult) => (round.start_ms + round.duration_ms) / 1000,
-      fill: (round: RoundResult) => (round.phase === 'running' ? 'var(--band)' : 'var(--held)'),
-      title: (round: RoundResult) => `round ${round.round}: ${round.pages_sent} pages`,
+      x1: (round: Band) => round.start_ms / 1000,
+      x2: (round: Band) => (round.start_ms + round.duration_ms) / 1000,
+      fill: (round: Band) => (round.phase === 'running' ? 'var(--band)' : 'var(--held)'),
+      title: (round: Band) => `round ${round.round}: ${round.pages_sent} pages`,
       ariaDescription: 'rounds',
     }),
   ]

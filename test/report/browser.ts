@@ -31,11 +31,18 @@ const quiet = [
   '--disable-sync',
 ]
 
-export async function openReport(
-  t: TestContext,
-  html: string,
-  look: { readonly width: number; readonly colorScheme?: 'light' | 'dark' },
-): Promise<OpenPage> {
+interface Look {
+  readonly width: number
+  readonly colorScheme?: 'light' | 'dark'
+}
+
+/** A report as a file from disk. */
+export function openReport(t: TestContext, html: string, look: Look): Promise<OpenPage> {
+  return openAddress(t, pathToFileURL(temporaryFile(t, 'report.html', Buffer.from(html))).href, look)
+}
+
+/** Any page; what it asks its own host for is not counted. */
+export async function openAddress(t: TestContext, address: string, look: Look): Promise<OpenPage> {
   const browser = await chromium.launch({ executablePath, args: quiet })
   t.after(() => browser.close())
   const page = await browser.newPage({
@@ -46,9 +53,9 @@ export async function openReport(
   const asked: string[] = []
   page.on('console', (message) => said.push(message.text()))
   page.on('pageerror', (error) => said.push(error.message))
-  const address = pathToFileURL(temporaryFile(t, 'report.html', Buffer.from(html))).href
+  const own = address.startsWith('file:') ? address : new URL(address).origin
   page.on('request', (request) => {
-    if (request.url() !== address && !request.url().startsWith('data:')) asked.push(request.url())
+    if (!request.url().startsWith(own) && !request.url().startsWith('data:')) asked.push(request.url())
   })
   await page.goto(address)
   return { page, said, asked }
