@@ -3,13 +3,14 @@
 import type { Accesses } from '../memory/access-log.js'
 import { PageSet, type ReadonlyPageSet } from '../memory/page-set.js'
 import { PageOrder, sharedBatchPages } from '../migration/page-order.js'
-import type { Lane, LaneName } from '../migration/strategy.js'
+import type { Lane, LaneName, LogState } from '../migration/strategy.js'
 import type {
   CopyRequest,
   CopyResult,
   HandoverResult,
   PushRequest,
   PushResult,
+  ShipResult,
   Testbed,
 } from '../migration/testbed.js'
 import { assert } from '../support/assert.js'
@@ -17,8 +18,9 @@ import type { Guest } from '../workload/guest.js'
 import { monotonicNs } from './clock.js'
 import type { GuestCardProcess } from './guest-card.js'
 import type { Link } from './link.js'
+import { LogShipper } from './log-shipper.js'
 import { pushFeeds } from './push-feeds.js'
-import type { Fed, PageSource } from './source-lane.js'
+import type { Fed, LaneHooks, PageSource } from './source-lane.js'
 
 export class AgentTestbed implements Testbed {
   readonly origin = 'measured'
@@ -27,13 +29,16 @@ export class AgentTestbed implements Testbed {
   readonly #guest: Guest
   readonly #link: Link
   readonly #card: GuestCardProcess | undefined
+  readonly #hooks: LaneHooks
+  #shipper: LogShipper | undefined
   #cancelled = false
   #wake: (() => void) | undefined
   #lastNs = 0
   /** Time that the guest waited for pages after an early handover. */
   #stallAtDestinationNs = 0
 
-  constructor(guest: Guest, link: Link, card?: GuestCardProcess) {
+  constructor(guest: Guest, link: Link, hooks: LaneHooks, card?: GuestCardProcess) {
+    this.#hooks = hooks
     this.#guest = guest
     this.#link = link
     this.#card = card
@@ -82,6 +87,7 @@ export class AgentTestbed implements Testbed {
           skipping,
           sent: request.sent,
           skipped: request.skipped,
+          ...(this.#shipper === undefined ? {} : { versions: this.#shipper.checkpoint }),
           advanceGuest: () => this.#advance(),
           stopped: () => this.#cancelled,
         }),
@@ -107,6 +113,29 @@ export class AgentTestbed implements Testbed {
 
   readAccesses(latest: number, writesOnly: boolean): Accesses {
     return this.#guest.readAccesses(this.nowNs(), latest, writesOnly)
+  }
+
+  checkpoint(replaySpeed: number): void {
+    this.#shipper = new LogShipper(
+      this.#guest,
+      this.#link,
+      replaySpeed,
+      this.#hooks.dropLogRecord,
+      this.nowNs(),
+    )
+  }
+
+  shipLog(via: LaneName, giveUpAtNs: number): Promise<ShipResult | 'gave up'> {
+    return this.#shipped().ship(this.#link.lane(via), this.nowNs(), giveUpAtNs)
+  }
+
+  logState(): LogState {
+    return this.#shipped().state(this.nowNs())
+  }
+
+  #shipped(): LogShipper {
+    assert(this.#shipper !== undefined, 'a log follows its checkpoint')
+    return this.#shipper
   }
 
   async throttle(withhold: number): Promise<void> {

@@ -64,6 +64,17 @@ export class DestinationMemory {
     this.#present[page] = 1
   }
 
+  /** Versions of all pages, once every page has arrived. */
+  complete(): Uint32Array {
+    if (this.#present.includes(0)) throw protocolError('a checkpoint lacks pages')
+    return this.#versions
+  }
+
+  /** The guest was executed here: its memory holds these versions. */
+  execute(versions: Uint32Array): void {
+    this.#versions.set(versions)
+  }
+
   /** Forgets what is here of these pages: it is not their newest version. */
   forget(pages: ReadonlyPageSet): void {
     for (let page = pages.next(0); page !== -1; page = pages.next(page + 1)) this.#present[page] = 0

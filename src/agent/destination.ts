@@ -10,6 +10,7 @@ import { PageSet } from '../memory/page-set.js'
 import type { LaneName } from '../migration/strategy.js'
 import { assert } from '../support/assert.js'
 import { failure, messageOf, PagewireError } from '../support/errors.js'
+import { decodePosition } from '../wire/event-log.js'
 import { FrameType, frame } from '../wire/frame.js'
 import { FrameReader, protocolError } from '../wire/frame-reader.js'
 import { Guest, type GuestPosition } from '../workload/guest.js'
@@ -18,6 +19,7 @@ import { DestinationMemory } from './destination-memory.js'
 import type { GuestCardProcess } from './guest-card.js'
 import { Inbound } from './inbound.js'
 import { judgeLane } from './proof.js'
+import { ReplayedGuest } from './replayed-guest.js'
 import { ResumedGuest } from './resumed-guest.js'
 import { decodeSession, deviceState, type LaneEndpoint, type Session, sessionGuest } from './session.js'
 import { listenMarked, type MarkedListener } from './socket-options.js'
@@ -68,8 +70,8 @@ const pagesPerConfirmation = 256
 
 /** The lane on which a guest that was handed over early asks for pages. */
 const faultsLane: LaneName = 'faults'
-/** More than any guest does in a day; each is carried out again when it is handed over early. */
-const accessesAtMost = 1e12
+/** A session with it may have a guest that is executed again. */
+const logLane: LaneName = 'log'
 
 /** `card` is the guest's network card on this host, silent until the handover. */
 export async function startDestination(
@@ -120,6 +122,7 @@ class Destination {
   #fresh: Guest | undefined
   #guest: ResumedGuest | undefined
   #storage: StorageClient | undefined
+  #replay: ReplayedGuest | undefined
   #verified = false
   #ended = false
   endpoints: readonly LaneEndpoint[] = []
@@ -278,6 +281,11 @@ class Destination {
       case FrameType.position:
         this.#takePosition(payload)
         break
+      case FrameType.checkpoint:
+      case FrameType.log:
+      case FrameType.logMark:
+        this.#takeLog(lane, type, a, b, payload)
+        break
       case FrameType.report:
         this.#report(lane)
         break
@@ -322,7 +330,8 @@ class Destination {
       pageContent(session.content, session.pageBytes, session.seed),
     )
     this.#device = deviceState(session.seed, session.deviceBytes)
-    if (names.includes(faultsLane)) this.#fresh = new Guest(sessionGuest(session), 0)
+    if (names.includes(faultsLane) || names.includes(logLane))
+      this.#fresh = new Guest(sessionGuest(session), 0)
     for (const open of this.#readers) open.setPageBytes(session.pageBytes)
     void this.#openStorage(session).then(
       () => lane.socket.write(frame(FrameType.configOk)),
@@ -407,11 +416,25 @@ class Destination {
 
   #takePosition(payload: Buffer): void {
     this.#beforeHandover('the position of the guest')
-    if (payload.length !== 16) throw protocolError('a position frame has 16 bytes')
-    const guestNs = payload.readDoubleBE(0)
-    const accesses = Number(payload.readBigUInt64BE(8))
-    if (!(guestNs >= 0) || accesses > accessesAtMost) throw protocolError('a guest cannot have come so far')
-    this.#position = { guestNs, accesses }
+    this.#position = decodePosition(payload)
+  }
+
+  /** A guest that is executed again: where it starts, what reached it, how far it came. */
+  #takeLog(lane: OpenLane, type: number, a: number, b: number, payload: Buffer): void {
+    this.#beforeHandover('a log')
+    if (type === FrameType.checkpoint) {
+      if (this.#fresh === undefined || this.#replay !== undefined)
+        throw protocolError('a checkpoint comes once')
+      const say = (done: boolean, position: Buffer): void => {
+        if (done && this.#replay !== undefined) this.memory.execute(this.#replay.versions)
+        lane.socket.write(frame(FrameType.replayed, 0, done ? 1 : 0, position))
+      }
+      this.#replay = new ReplayedGuest(this.#fresh, payload, this.memory.complete(), say)
+      return
+    }
+    if (this.#replay === undefined) throw protocolError('a log follows its checkpoint')
+    if (type === FrameType.log) this.#replay.log(a, payload)
+    else this.#replay.mark(a, b === 1, payload)
   }
 
   /** A handover with pages missing: the guest runs on here, and asks for pages on the lane of the faults. */
@@ -503,6 +526,7 @@ class Destination {
   #close(): void {
     this.#guest?.stop()
     this.#storage?.close()
+    this.#replay?.stop()
     for (const listener of this.#listeners) void listener.close()
     for (const stranger of this.#strangers) stranger.destroy()
     for (const lane of this.#lanes) {

@@ -83,6 +83,7 @@ export class Link {
   /** Faults that came before somebody listened: each page is asked for once, so that there is an end to them. */
   readonly #earlyFaults = new Set<number>()
   #faulted: ((page: number) => void) | undefined
+  #replayHeard: ((position: Buffer) => void) | undefined
 
   private constructor(options: LinkOptions, session: Session, guest: GuestState) {
     const { content, memory, device } = guest
@@ -169,6 +170,17 @@ export class Link {
       resumedNs: shared ? Number(reply.payload.readBigUInt64BE(8)) : arrivedNs,
       messageBytes: lane.bytesWritten - bytesBefore,
     }
+  }
+
+  /** From now on `heard` is told how far the destination has executed the guest. */
+  listenForReplay(heard: (position: Buffer) => void): void {
+    this.#replayHeard = heard
+  }
+
+  /** Waits until the destination has executed all that the suspended guest did. */
+  async untilReplayed(giveUpAtNs: number): Promise<'replayed' | 'gave up'> {
+    const reply = await this.#replyOrGiveUp(FrameType.replayed, giveUpAtNs)
+    return reply === 'gave up' ? reply : 'replayed'
   }
 
   /** From now on `faulted` hears of each page that the guest at the destination waits for. */
@@ -398,6 +410,11 @@ export class Link {
         throw peerError(payload)
       case FrameType.fault:
         this.#fault(a)
+        return
+      case FrameType.replayed:
+        if (this.#replayHeard === undefined) throw protocolError('nobody asked for an execution of the guest')
+        this.#replayHeard(payload)
+        if (b === 1) this.#replies.get(type)?.resolve({ a, b, payload: Buffer.from(payload) })
         return
       case FrameType.configOk:
       case FrameType.reported:

@@ -39,6 +39,8 @@ export interface Feed {
   readonly skipping: readonly (() => ReadonlyPageSet)[]
   readonly sent: PageSet
   readonly skipped: PageSet
+  /** Versions to send, those of a checkpoint; the newest when absent. */
+  readonly versions?: Uint32Array
   /** Brings the guest up to now. Called before pages are read or the dirty log is looked at. */
   readonly advanceGuest: () => void
   readonly stopped: () => boolean
@@ -53,6 +55,8 @@ export interface Fed {
 
 /** Faults that a test asks for, to prove that they are found. */
 export interface LaneHooks {
+  /** This record of a guest's input log, 0 the first, is left out of the log. */
+  readonly dropLogRecord?: number
   /** One byte of this page is flipped on its way, the first time that it is sent. */
   readonly flipByteOfPage?: number
 }
@@ -70,6 +74,8 @@ export class SourceLane {
   readonly #view: DataView
   readonly #gather: PageGather | undefined
   #flipPage: number | undefined
+  /** What is sent of each page. */
+  #versions: Uint32Array
   #pagesWritten = 0
   #pagesConfirmed = 0
   #flushes = 0
@@ -99,6 +105,7 @@ export class SourceLane {
     this.#content = content
     this.#memory = memory
     this.#encoders = encoders
+    this.#versions = memory.versions
     this.#flipPage = hooks.flipByteOfPage
     const frameBytes = headerBytes + content.pageBytes
     this.#pagesPerWrite = Math.min(Math.max(1, Math.floor(writeBytes / content.pageBytes)), pagesPerGather)
@@ -126,6 +133,7 @@ export class SourceLane {
   async feed(feed: Feed): Promise<Fed> {
     const confirmedBefore = this.#pagesWritten
     assert(this.#pagesConfirmed === confirmedBefore, 'a lane is idle between two copies')
+    this.#versions = feed.versions ?? this.#memory.versions
     const order = new PageList()
     const totals: Totals = { payloadBytes: 0, messageBytes: 0, zeroPages: 0, mappedPages: 0 }
     const startNs = monotonicNs()
@@ -153,6 +161,19 @@ export class SourceLane {
   async send(bytes: Buffer): Promise<void> {
     await this.#write(bytes)
     if (this.#error !== undefined) throw this.#error
+  }
+
+  /** Writes rare frames and waits until the destination has read them, or until it is time to give up. */
+  async deliver(frames: readonly Buffer[], giveUpAtNs: number): Promise<'delivered' | 'gave up'> {
+    const timer = setTimeout(() => this.giveUp(), millisecondsUntil(giveUpAtNs))
+    try {
+      for (const bytes of frames) await this.#write(bytes)
+      await this.#flush()
+    } finally {
+      clearTimeout(timer)
+    }
+    if (this.#error !== undefined) throw this.#error
+    return this.#gaveUp ? 'gave up' : 'delivered'
   }
 
   /** The destination confirmed pages of this lane: `total` since it opened, modulo 2^32. */
@@ -249,7 +270,7 @@ export class SourceLane {
     if (taken === bytes) return undefined
     for (let i = Math.floor(taken / frameBytes); i < pages.length; i++) {
       const page = pages[i]!
-      this.#content.write(page, this.#memory.versions[page]!, this.#frames, i * frameBytes + headerBytes)
+      this.#content.write(page, this.#versions[page]!, this.#frames, i * frameBytes + headerBytes)
     }
     return this.#write(this.#frames.subarray(taken, bytes))
   }
@@ -257,7 +278,7 @@ export class SourceLane {
   #writeHeads(pages: Uint32Array, gather: PageGather): void {
     const slices = this.#content.slices!
     const { pageBytes } = this.#content
-    const versions = this.#memory.versions
+    const versions = this.#versions
     for (let i = 0, at = 0; i < pages.length; i++, at += headerBytes + pageBytes) {
       const page = pages[i]!
       const version = versions[page]!
@@ -271,7 +292,7 @@ export class SourceLane {
   #frame(pages: Uint32Array, encoder: PageEncoder | undefined, totals: Totals): number {
     const content = this.#content
     const buffer = this.#frames
-    const versions = this.#memory.versions
+    const versions = this.#versions
     const pageBytes = content.pageBytes
     let at = 0
     for (let i = 0; i < pages.length; i++) {

@@ -57,6 +57,7 @@ export interface SourceResult {
   readonly beganNs: number
   readonly endedNs: number
   readonly lanes: readonly LaneStatistics[]
+  /** Of its workload, without those that inputs made it do. */
   readonly guestWrites: number
   readonly guestRunNs: number
   /** Share of one core that this process used during the migration. */
@@ -151,7 +152,7 @@ class Source implements RunningSource {
       beganNs: this.#beganNs,
       endedNs,
       lanes,
-      guestWrites: this.#guest.memory.writes,
+      guestWrites: this.#guest.ownWrites,
       guestRunNs: this.#guest.guestNs,
       cpuShare: ((cpu.user + cpu.system) * 1000) / Math.max(1, monotonicNs() - this.#beganNs),
       eventLoopDelayP99Ns: delay.percentile(99),
@@ -208,7 +209,7 @@ class Source implements RunningSource {
     journal: Journal,
   ): Promise<Pick<SourceResult, 'record' | 'verified' | 'lanes'>> {
     this.#link = link
-    const testbed = new AgentTestbed(this.#guest, link, this.#card)
+    const testbed = new AgentTestbed(this.#guest, link, this.#job.hooks, this.#card)
     this.#testbed = testbed
     if (this.#cancelled) testbed.cancel()
     const { maxTotalNs } = this.#job

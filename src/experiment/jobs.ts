@@ -72,6 +72,7 @@ export function guestSpec({ guest, seed }: Scenario): GuestSpec {
     totalPages: guest.totalPages,
     pageBytes: guest.pageBytes,
     seed,
+    ...(guest.inputs === undefined ? {} : { inputs: guest.inputs }),
     workload: {
       kind: guest.workload.kind,
       writesPerSecond: guest.workload.dirtyPagesPerSecond,

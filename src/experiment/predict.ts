@@ -27,6 +27,7 @@ export function modelSpec(scenario: Scenario): ModelSpec {
       final: lanes.final.pcp,
       faults: lanes.faults.pcp,
       storage: lanes.storage.pcp,
+      log: lanes.log.pcp,
     },
     levels: Array.from({ length: 8 }, (_, level) => classOfLevel(scenario.marking, level).pcp),
   }

@@ -53,6 +53,8 @@ export interface MigrationResult {
   readonly goodput_mbps: number
   readonly guest_stall_ms: number
   readonly guest_throttle_max: number
+  /** Log of a guest that was executed again at the destination; absent without one. */
+  readonly log_bytes?: number
   /** What the strategy had to say; absent when nothing. */
   readonly notes?: readonly string[]
   /** The destination's memory was compared with the source's at suspend and equals it. */
@@ -166,6 +168,7 @@ export function migrationResult(record: MigrationRecord, extras: MigrationExtras
     goodput_mbps: mbps(record.goodputBps),
     guest_stall_ms: ms(record.guestStallNs),
     guest_throttle_max: record.guestThrottleMax,
+    ...(record.logBytes === undefined ? {} : { log_bytes: record.logBytes }),
     ...(record.notes === undefined ? {} : { notes: record.notes }),
     verified: extras.verified,
   }

@@ -14,6 +14,8 @@ import type { KeyPath } from './scenario-text.js'
 
 const guestBytesMax = 64 * 2 ** 30
 const deviceStateBytesMax = 2 ** 30
+/** A record of a log fits a frame with room to spare. */
+const inputBytesMax = 32 * 2 ** 10
 const pageBytesMin = 4 * 2 ** 10
 const pageBytesMax = 2 * 2 ** 20
 /** IPv4 20, UDP 8, and the 20 bytes that number and stamp each datagram (agent/traffic/udp-cbr.ts). */
@@ -57,6 +59,10 @@ function* guestProblems({ guest }: Scenario): Iterable<Problem> {
       'guest.memory',
       `it must be a multiple of page_size (${formatBytes(pageBytes)}), and at least one page`,
     )
+  }
+  const { bytes: inputBytes = 1 } = guest.inputs ?? {}
+  if (inputBytes < 1 || inputBytes > inputBytesMax) {
+    yield problem('guest.inputs.size', 'it must be from 1B to 32KiB')
   }
   if (memoryBytes > guestBytesMax) yield problem('guest.memory', 'it must be at most 64GiB')
   if (guest.deviceStateBytes > deviceStateBytesMax)

@@ -133,6 +133,19 @@ const workload = section('what the guest writes while it is being migrated', {
   file: { type: 'string', minLength: 1, planned: true, title: 'with kind trace: the trace to replay' },
 })
 
+const inputs = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['per_second'],
+  description: 'a map of per_second and size, like { per_second: 1000, size: 64B }',
+  title:
+    'what reaches the guest from outside (packets, timers), each writing two pages; nothing where not given',
+  properties: {
+    per_second: { type: 'number', minimum: 0, maximum: 1_000_000, title: 'of guest time, on average' },
+    size: ref('bytes', { default: '64B', title: 'of each input' }),
+  },
+}
+
 const content = section('what the pages hold', {
   kind: {
     enum: ['zero', 'regular', 'pointer', 'random', 'sparse-update', 'mix'],
@@ -158,6 +171,7 @@ const guest = section('the virtual machine', {
   page_size: ref('bytes', { default: '4KiB', title: 'a power of two from 4KiB to 2MiB' }),
   device_state: ref('bytes', { default: '256KiB', title: 'sent while the guest is suspended; up to 1GiB' }),
   workload,
+  inputs,
   content,
 })
 
@@ -174,7 +188,9 @@ const migration = section('how the guest is moved', {
       title: 'blocks that the destination reads from shared storage; the class of bulk where not given',
     }),
     disk: ref('class', { planned: true, title: 'blocks of the disk' }),
-    log: ref('class', { planned: true, title: 'logged inputs of a replayed guest' }),
+    log: ref('class', {
+      title: 'logged inputs of a guest that is executed again (cr-tr); the class of bulk where not given',
+    }),
   }),
   max_total_time: ref('duration', {
     default: '120s',
@@ -357,6 +373,7 @@ export interface ScenarioDocument {
       readonly hot_share?: string
       readonly period?: string
     }
+    readonly inputs?: { readonly per_second: number; readonly size: string }
     readonly content: {
       readonly kind: ContentKind
       readonly shares?: Readonly<Partial<Record<Recipe, number>>>

@@ -24,6 +24,7 @@ import {
   parseRateBps,
 } from '../support/units.js'
 import type { HostilePath, Impairment } from '../topology/spec.js'
+import type { InputSpec } from '../workload/inputs.js'
 import type { WorkloadKind } from '../workload/workload.js'
 import { contradictions } from './scenario-checks.js'
 import { checkedDocument, problemsError } from './scenario-problems.js'
@@ -79,6 +80,8 @@ export interface Guest {
   readonly totalPages: number
   readonly deviceStateBytes: number
   readonly workload: Workload
+  /** What reaches the guest from outside. */
+  readonly inputs?: InputSpec
   readonly content: ContentSpec
 }
 
@@ -280,8 +283,14 @@ function guestOf(guest: ScenarioDocument['guest'], link: Link, place: Place): Gu
     totalPages: memoryBytes / pageBytes,
     deviceStateBytes: bytes('device_state'),
     workload: workloadOf(guest.workload, { memoryBytes, pageBytes }, link, place),
+    ...given('inputs', guest.inputs === undefined ? undefined : inputsOf(guest.inputs, place)),
     content: guest.content,
   }
+}
+
+function inputsOf(inputs: NonNullable<ScenarioDocument['guest']['inputs']>, place: Place): InputSpec {
+  const bytes = place(['guest', 'inputs', 'size'], () => parseBytes(inputs.size))
+  return { perSecond: inputs.per_second, bytes }
 }
 
 function workloadOf(
@@ -321,6 +330,7 @@ function migrationOf(migration: ScenarioDocument['migration'], place: Place, cla
       final: classAt(['migration', 'marking', 'final'], marking.final ?? marking.bulk),
       faults: classAt(['migration', 'marking', 'faults'], marking.faults ?? marking.final ?? marking.bulk),
       storage: classAt(['migration', 'marking', 'storage'], marking.storage ?? marking.bulk),
+      log: classAt(['migration', 'marking', 'log'], marking.log ?? marking.bulk),
     },
     maxTotalNs: place(['migration', 'max_total_time'], () => parseDurationNs(migration.max_total_time)),
     congestionControl: migration.congestion_control,

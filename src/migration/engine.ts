@@ -10,7 +10,7 @@ import { PagewireError } from '../support/errors.js'
 import type { Journal } from './journal.js'
 import { bitsPerSecond, type MigrationRecord, type Outcome, type Round } from './metrics.js'
 import { PushQueue } from './push.js'
-import type { CopyOutcome, Intent, Lane, Strategy, View } from './strategy.js'
+import type { CopyOutcome, Intent, Lane, LaneName, Strategy, View } from './strategy.js'
 import type { CopyResult, HandoverResult, Testbed } from './testbed.js'
 
 export interface MigrationLimits {
@@ -94,6 +94,7 @@ class Engine {
   #copyNs = 0
   #throttleMax = 0
   readonly #notes = new Set<string>()
+  #logBytes: number | undefined
   #suspendedNs = 0
   #finalCopyDoneNs = 0
   #handover: HandoverResult | undefined
@@ -139,6 +140,7 @@ class Engine {
       accesses: this.#accesses,
       lastCopy: this.#lastCopy,
       sentPages: this.#sentPages,
+      ...(this.#logBytes === undefined ? {} : { log: testbed.logState() }),
     }
     this.#journal.record({
       at_ns: view.nowNs,
@@ -178,6 +180,15 @@ class Engine {
         return this.#handOver(intent.via)
       case 'push':
         return this.#push(intent)
+      case 'checkpoint':
+        assert(
+          this.#logBytes === undefined && this.#phase === 'running',
+          'one checkpoint, of a running guest',
+        )
+        this.#logBytes = 0
+        return this.#testbed.checkpoint(intent.replaySpeed)
+      case 'shipLog':
+        return this.#shipLog(intent.via)
       case 'note':
         this.#notes.add(intent.text)
         return
@@ -221,6 +232,7 @@ class Engine {
       goodputBps: bitsPerSecond(this.#payloadBytes, this.#copyNs),
       guestStallNs: this.#testbed.guestStallNs,
       guestThrottleMax: this.#throttleMax,
+      ...(this.#logBytes === undefined ? {} : { logBytes: this.#logBytes }),
       ...(this.#notes.size === 0 ? {} : { notes: [...this.#notes] }),
     }
   }
@@ -299,6 +311,19 @@ class Engine {
     }
     this.#round++
     this.#closeRound(dirtied)
+  }
+
+  /** Each log is a round of its own. */
+  async #shipLog(via: LaneName): Promise<void> {
+    assert(this.#logBytes !== undefined && this.#everSent.count > 0, 'a log follows its checkpoint')
+    const result = await this.#testbed.shipLog(via, this.#deadlineNs)
+    if (result === 'gave up') return this.#stop()
+    this.#logBytes += result.messageBytes
+    this.#messageBytes += result.messageBytes
+    this.#open.bytes += result.messageBytes
+    // What the guest wrote since the checkpoint the destination has computed itself.
+    if (this.#phase === 'suspended') this.#unsent.clear()
+    this.#closeRound(0)
   }
 
   async #suspend(): Promise<void> {
@@ -442,6 +467,12 @@ class Engine {
         break
       case 'wait':
         this.#journal.record({ ...base, detail: intent.forNs })
+        break
+      case 'shipLog':
+        this.#journal.record({ ...base, lanes: [intent.via] })
+        break
+      case 'checkpoint':
+        this.#journal.record({ ...base, detail: intent.replaySpeed })
         break
       case 'note':
         this.#journal.record({ ...base, detail: intent.text })

@@ -1,7 +1,7 @@
 /** The lanes of a migration: which a scenario marks, and what the others are marked as. Types and their one rule. */
 
 /** A lane that a scenario gives a traffic class. */
-export type MarkedLane = 'bulk' | 'final' | 'faults' | 'storage'
+export type MarkedLane = 'bulk' | 'final' | 'faults' | 'log' | 'storage'
 
 /**
  * A lane is a TCP connection of its own, open from the start, whose traffic class the scenario gives
@@ -29,6 +29,7 @@ export function markedAs(lane: LaneName): MarkedLane {
     case 'final':
     case 'faults':
     case 'storage':
+    case 'log':
       return lane
     default:
       return 'bulk'

@@ -73,6 +73,16 @@ export type Intent =
       readonly faultsVia: LaneName
       readonly atMostNs?: number
     }
+  /**
+   * Takes a copy-on-write snapshot of the guest, which every copy sends from now on, and logs what reaches the guest
+   * from outside. The destination executes again what it did, `replaySpeed` times as fast; 0: as fast as it can.
+   */
+  | { readonly do: 'checkpoint'; readonly replaySpeed: number }
+  /**
+   * Once the snapshot is at the destination: sends what was logged since the last time. Ends when it has arrived, or,
+   * with the guest suspended, when the destination has executed all of it; its memory is then the guest's.
+   */
+  | { readonly do: 'shipLog'; readonly via: LaneName }
   /** Says something about the migration that its result then tells. */
   | { readonly do: 'note'; readonly text: string }
   /** Gives up: the guest runs on at the source. A result, not an error. */
@@ -99,6 +109,17 @@ export interface View {
   readonly lastCopy: CopyOutcome
   /** Pages in the migration so far, repeats counted each time. */
   readonly sentPages: number
+  /** How far the log and the destination have come; absent before a checkpoint. */
+  readonly log?: LogState
+}
+
+/** The log of a guest that is executed again at the destination. */
+export interface LogState {
+  /** Logged and not sent. */
+  readonly pendingBytes: number
+  readonly sentBytes: number
+  /** Guest time that the destination has not executed yet, as far as the source has heard. */
+  readonly lagNs: number
 }
 
 export interface CopyOutcome {

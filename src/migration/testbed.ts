@@ -3,7 +3,7 @@
 import type { Accesses } from '../memory/access-log.js'
 import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
 import type { PushQueue } from './push.js'
-import type { Lane, LaneName } from './strategy.js'
+import type { Lane, LaneName, LogState } from './strategy.js'
 
 export interface CopyRequest {
   readonly lanes: readonly Lane[]
@@ -59,6 +59,11 @@ export interface HandoverResult {
   readonly messageBytes: number
 }
 
+export interface ShipResult {
+  /** Records and what they were framed in. */
+  readonly messageBytes: number
+}
+
 export interface Testbed {
   readonly origin: 'measured' | 'predicted'
   readonly totalPages: number
@@ -75,6 +80,11 @@ export interface Testbed {
   declareOutstanding(pages: ReadonlyPageSet): void
   /** Reads and clears the guest's access log; the first call begins it. */
   readAccesses(latest: number, writesOnly: boolean): Accesses
+  /** Snapshot: from now on copies read it, and the guest's inputs are logged. Once a migration. */
+  checkpoint(replaySpeed: number): void
+  /** Sends the log; with the guest suspended it also waits until the destination has executed all of it. */
+  shipLog(via: LaneName, giveUpAtNs: number): Promise<ShipResult | 'gave up'>
+  logState(): LogState
   throttle(withhold: number): Promise<void>
   wait(forNs: number): Promise<void>
   /** Stops the guest's network, where it has one: called just before `suspend`, so that nothing of it answers after. */

@@ -38,6 +38,11 @@ export class Destination {
     this.#arrived[page] = Math.max(this.#arrived[page]!, version + 1)
   }
 
+  /** The guest was executed here up to these versions. */
+  execute(versions: Uint32Array): void {
+    for (let page = 0; page < versions.length; page++) this.#arrived[page] = versions[page]! + 1
+  }
+
   /** Pages that did not arrive in these versions. */
   differing(versions: Uint32Array): number {
     let differing = 0

@@ -43,6 +43,7 @@ export class Sender {
   readonly #scratch: Uint8Array
   readonly #lengths = new Float64Array(pagesPerTurn)
   readonly #codes = new Uint8Array(pagesPerTurn)
+  #versions: Uint32Array
 
   constructor(
     clock: VirtualClock,
@@ -61,10 +62,19 @@ export class Sender {
     this.#fetches = fetches
     this.#makeEncoders = encoders
     this.#scratch = new Uint8Array(guest.memory.pageBytes)
+    this.#versions = guest.memory.versions
   }
 
-  /** Sends until all is sent or skipped, or it is time to stop; returns when what left is confirmed. */
-  send(feeds: readonly Feed[], request: CopyRequest): CopyResult {
+  /**
+   * Sends until all is sent or skipped, or it is time to stop; returns when what left is confirmed. `versions`: what is
+   * sent of each page.
+   */
+  send(
+    feeds: readonly Feed[],
+    request: CopyRequest,
+    versions: Uint32Array = this.#guest.memory.versions,
+  ): CopyResult {
+    this.#versions = versions
     const keep = (batch: Uint32Array, count: number): number => this.#keep(batch, count, request)
     const totals: Totals = { pages: 0, payloadBytes: 0, zeroPages: 0, mappedPages: 0 }
     while (this.#clock.nowNs < request.feedUntilNs) {
@@ -130,7 +140,7 @@ export class Sender {
 
   /** The next `arrived` pages of a batch are at the destination, or it knows where to get them. */
   #deliver({ lane, batch, at }: Feed, arrived: number, sent: PageSet): void {
-    const { versions } = this.#guest.memory
+    const versions = this.#versions
     if (lane.encoding?.kind !== 'map') {
       this.#destination.receive(batch, at, at + arrived, versions, sent)
       return
@@ -170,7 +180,7 @@ export class Sender {
   }
 
   #encode(feed: Feed, count: number, encoder: PageEncoder): number {
-    const { versions } = this.#guest.memory
+    const versions = this.#versions
     let bytes = 0
     for (let i = 0; i < count; i++) {
       const page = feed.batch[feed.at + i]!

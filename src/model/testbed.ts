@@ -9,13 +9,14 @@ import { Encoders } from '../memory/encoding.js'
 import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
 import { levelOf, type MarkedLane, markedAs } from '../migration/lanes.js'
 import { PageOrder, sharedBatchPages } from '../migration/page-order.js'
-import type { Lane, LaneName } from '../migration/strategy.js'
+import type { Lane, LaneName, LogState } from '../migration/strategy.js'
 import type {
   CopyRequest,
   CopyResult,
   HandoverResult,
   PushRequest,
   PushResult,
+  ShipResult,
   Testbed,
 } from '../migration/testbed.js'
 import { assert } from '../support/assert.js'
@@ -27,6 +28,7 @@ import { Fetches, type StorageSpec } from './fetches.js'
 import { type LinkSpec, rank, wireBits } from './link.js'
 import { PathSender } from './path-sender.js'
 import { Pusher } from './pusher.js'
+import { Replay } from './replay.js'
 import { Sender } from './sender.js'
 import { Wire } from './wire.js'
 
@@ -63,6 +65,7 @@ export class ModelTestbed implements Testbed {
   readonly #paths: PathSender
   #atSuspend: Uint32Array | undefined
   #pusher: Pusher | undefined
+  #replay: Replay | undefined
 
   constructor(spec: ModelSpec) {
     this.totalPages = spec.guest.totalPages
@@ -112,7 +115,7 @@ export class ModelTestbed implements Testbed {
     const result =
       request.sharePages && (this.#spec.link.paths ?? 1) > 1
         ? this.#paths.send(feeds, request)
-        : this.#sender.send(feeds, request)
+        : this.#sender.send(feeds, request, this.#replay?.checkpoint)
     if (held !== undefined) this.guest.letWritesGo(this.nowNs())
     return result
   }
@@ -133,6 +136,38 @@ export class ModelTestbed implements Testbed {
 
   readAccesses(latest: number, writesOnly: boolean): Accesses {
     return this.guest.readAccesses(this.nowNs(), latest, writesOnly)
+  }
+
+  checkpoint(replaySpeed: number): void {
+    this.#replay = new Replay(this.guest, this.#spec.guest, replaySpeed, this.nowNs())
+  }
+
+  async shipLog(via: LaneName, giveUpAtNs: number): Promise<ShipResult | 'gave up'> {
+    const { link } = this.#spec
+    const replay = this.#replayed()
+    const { events, bytes } = replay.take(this.nowNs())
+    const { position } = this.guest
+    const messageBytes = bytes + link.messageHeaderBytes
+    const bits = wireBits(link, messageBytes)
+    if (this.#wire.send(this.#pcp(via), 1, bits, giveUpAtNs - 2 * link.delayNs) < bits) return 'gave up'
+    this.#clock.pass(link.delayNs)
+    replay.arrived(events, position, this.nowNs())
+    if (!this.guest.running) {
+      this.#clock.passTo(Math.min(replay.doneNs, giveUpAtNs))
+      if (replay.doneNs > giveUpAtNs) return 'gave up'
+      this.#destination.execute(replay.versions)
+    }
+    this.#clock.pass(link.delayNs)
+    return { messageBytes }
+  }
+
+  logState(): LogState {
+    return this.#replayed().state(this.nowNs(), this.#spec.link.delayNs)
+  }
+
+  #replayed(): Replay {
+    assert(this.#replay !== undefined, 'a log follows its checkpoint')
+    return this.#replay
   }
 
   async throttle(withhold: number): Promise<void> {

@@ -5,6 +5,7 @@ import { usageError } from '../support/errors.js'
 import { akoush } from './akoush.js'
 import { amani } from './amani.js'
 import { asyncCache } from './async-cache.js'
+import { crTr } from './cr-tr.js'
 import { delta } from './delta.js'
 import { farzinAlamdari } from './farzin-alamdari.js'
 import { hu } from './hu.js'
@@ -37,6 +38,7 @@ export const strategies: readonly StrategyFactory[] = [
   zaw,
   farzinAlamdari,
   ibrahim,
+  crTr,
   amani,
   priorityManager,
   multipath,

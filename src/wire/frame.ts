@@ -63,6 +63,14 @@ export const FrameType = {
   error: 0x42,
   /** S. The session is over; no frame follows. */
   bye: 0x43,
+  /** S. The pages so far are a checkpoint. Payload: where it was taken (as `position`), f64 speed of replay, 0: any. */
+  checkpoint: 0x50,
+  /** S. a: number of the first record, modulo 2^32. Payload: records of the guest's inputs (event-log.ts). */
+  log: 0x51,
+  /** S. a: records so far, modulo 2^32, b: 1 when the guest is suspended. Payload: how far they go (as `position`). */
+  logMark: 0x52,
+  /** D. b: 1 when all that a suspended guest did is executed. Payload: how far the destination has come. */
+  replayed: 0x53,
 } as const
 
 export type FrameTypeCode = (typeof FrameType)[keyof typeof FrameType]
@@ -91,6 +99,10 @@ const longestPayload = new Map<number, number>([
   [FrameType.aborted, 0],
   [FrameType.error, 16 * kib],
   [FrameType.bye, 0],
+  [FrameType.checkpoint, 24],
+  [FrameType.log, 64 * kib],
+  [FrameType.logMark, 16],
+  [FrameType.replayed, 16],
 ])
 
 /** Longest payload of any frame but a page. */

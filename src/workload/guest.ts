@@ -8,11 +8,12 @@ import { type Accesses, AccessLog } from '../memory/access-log.js'
 import { GuestMemory } from '../memory/guest-memory.js'
 import { PageSet, type ReadonlyPageSet } from '../memory/page-set.js'
 import { assert } from '../support/assert.js'
-import { type Random, random } from '../support/random.js'
+import { mix32, type Random, random } from '../support/random.js'
 import { cycle } from './cycle.js'
 import { hot } from './hot.js'
 import { idle } from './idle.js'
 import { iid } from './iid.js'
+import { type InputEvent, type InputSpec, InputStream, inputHash } from './inputs.js'
 import { nested } from './nested.js'
 import { phase } from './phase.js'
 import { scan } from './scan.js'
@@ -25,6 +26,8 @@ export interface GuestSpec {
   readonly seed: number
   /** Reads for each write, to pages of the same workload; 0 when absent. */
   readonly readsPerWrite?: number
+  /** What reaches it from outside; nothing when absent. */
+  readonly inputs?: InputSpec
   /**
    * Accesses that one look carries out at most; the rest waits for the next look. In real time a guest that is asked
    * for more than the machine can do then falls behind, and shows it, instead of stopping the world.
@@ -48,6 +51,7 @@ export interface GuestPosition {
 }
 
 const nsPerSecond = 1e9
+const writesPerInput = 2
 /** Accesses that are asked of the workload at a time. */
 const batchAccesses = 1024
 /** Guest time times rate falls short of a whole number by rounding; no access is late by more than this share of its turn. */
@@ -72,6 +76,10 @@ export class Guest {
   #gate: Gate | undefined
   #blocked: Blocked | undefined
   #log: AccessLog | undefined
+  readonly #inputs: InputStream | undefined
+  /** Inputs taken since somebody last asked, once somebody wants them. */
+  #inputLog: InputEvent[] | undefined
+  #inputsTaken = 0
 
   constructor(spec: GuestSpec, nowNs: number) {
     this.memory = new GuestMemory(spec.totalPages, spec.pageBytes)
@@ -81,6 +89,7 @@ export class Guest {
     const writesPerSecond = spec.workload.kind === 'idle' ? 0 : spec.workload.writesPerSecond
     this.#accessesPerNs = (writesPerSecond * this.#accessesPerWrite) / nsPerSecond
     this.#accessesPerLook = spec.accessesPerLook ?? Number.POSITIVE_INFINITY
+    this.#inputs = spec.inputs === undefined ? undefined : new InputStream(spec.inputs, spec.seed)
     this.#asOfNs = nowNs
   }
 
@@ -94,6 +103,59 @@ export class Guest {
     this.#guestNs = guestNs
     this.#run(accesses)
     this.memory.cleanDirty(new PageSet(this.memory.totalPages))
+  }
+
+  /** This fresh guest, suspended, has come so far, with this memory: what it does from there is `replay`. */
+  restore(position: GuestPosition, versions: Uint32Array): void {
+    this.catchUp(position)
+    this.memory.versions.set(versions)
+  }
+
+  /** Executes again what another guest of the same spec did from here to `until`, with these inputs. */
+  replay(events: readonly InputEvent[], until: GuestPosition): void {
+    assert(!this.#running && until.accesses >= this.#accessesDone, 'a suspended guest is replayed forwards')
+    for (const { accesses, payload } of events) {
+      this.#run(accesses)
+      this.#takeInput(payload)
+    }
+    this.#run(until.accesses)
+    this.#guestNs = until.guestNs
+  }
+
+  /** From now on inputs are logged. */
+  logInputs(nowNs: number): GuestPosition {
+    this.advance(nowNs)
+    this.#inputLog = []
+    return this.position
+  }
+
+  /** Takes the inputs logged so far. */
+  takeInputLog(nowNs: number): readonly InputEvent[] {
+    this.advance(nowNs)
+    const taken = this.loggedInputs
+    this.#inputLog = []
+    return taken
+  }
+
+  /** Writes of its own workload, without those that inputs made it do. */
+  get ownWrites(): number {
+    return this.memory.writes - writesPerInput * this.#inputsTaken
+  }
+
+  /** Inputs logged and not taken, as of the last look. */
+  get loggedInputs(): readonly InputEvent[] {
+    assert(this.#inputLog !== undefined, 'inputs are logged before they are asked for')
+    return this.#inputLog
+  }
+
+  get logsInputs(): boolean {
+    return this.#inputLog !== undefined
+  }
+
+  /** An input reaches the guest at the point of its execution where it is. */
+  deliver(payload: Uint8Array): void {
+    this.#inputLog?.push({ accesses: this.#accessesDone, payload })
+    this.#takeInput(payload)
   }
 
   get position(): GuestPosition {
@@ -136,8 +198,36 @@ export class Guest {
     }
     this.#guestNs += elapsedNs * (1 - this.#withheld)
     this.#stallNs += elapsedNs * this.#withheld
-    const due = Math.floor(this.#guestNs * this.#accessesPerNs + rounding)
-    if (due > this.#accessesDone) this.#run(Math.min(due, this.#accessesDone + this.#accessesPerLook))
+    const most = this.#accessesDone + this.#accessesPerLook
+    if (this.#inputs !== undefined && !this.#takeInputs(this.#inputs, most)) return
+    const due = this.#dueAt(this.#guestNs)
+    if (due > this.#accessesDone) this.#run(Math.min(due, most))
+  }
+
+  #dueAt(guestNs: number): number {
+    return Math.floor(guestNs * this.#accessesPerNs + rounding)
+  }
+
+  /** Inputs that are due, each at its point between the accesses. False when the guest has not come so far yet. */
+  #takeInputs(inputs: InputStream, most: number): boolean {
+    while (inputs.nextNs <= this.#guestNs) {
+      const at = this.#dueAt(inputs.nextNs)
+      if (at > this.#accessesDone) this.#run(Math.min(at, most))
+      if (this.#accessesDone < at) return false
+      this.deliver(inputs.take())
+    }
+    return true
+  }
+
+  /** Writes to a page that the input names, and to one that depends on what the first holds: the order matters. */
+  #takeInput(payload: Uint8Array): void {
+    const { memory } = this
+    this.#inputsTaken++
+    const hash = inputHash(payload)
+    const first = hash % memory.totalPages
+    const second = mix32(hash ^ memory.versions[first]!) % memory.totalPages
+    memory.write(first)
+    memory.write(second)
   }
 
   /** Withholds a share of guest CPU time from now on, 0..1. */

@@ -55,3 +55,32 @@ test('a migration that must stop after an early handover has lost the guest, and
   assert.equal(destination.outcome, 'aborted')
   assert.ok(!source.verified)
 })
+
+const chased = { lag_threshold: '30ms', log_threshold: '16KiB' }
+const busy = { pages: 2048, guest: { inputs: { perSecond: 5000, bytes: 64 } } } as const
+
+test('a guest that is executed again from its checkpoint and its log is the same guest', async () => {
+  const strategy = strategyNamed('cr-tr').create(chased)
+  const { source, destination } = await migrateOverLoopback(strategy, busy)
+  assert.equal(source.record.outcome, 'completed', source.record.reason)
+  assert.ok(source.verified && destination.verified)
+  assert.equal(source.record.pagesSent, 2048, 'no page twice')
+  assert.ok(source.record.logBytes! > 76)
+  const log = source.lanes.find(({ name }) => name === 'log')
+  assert.ok(log !== undefined && log.bytesWritten >= source.record.logBytes!, 'on a connection of its own')
+})
+
+test('one record of the log lost: another guest, and the audit sees it', async () => {
+  const strategy = strategyNamed('cr-tr').create(chased)
+  const { source } = await migrateOverLoopback(strategy, { ...busy, hooks: { dropLogRecord: 3 } })
+  assert.equal(source.record.outcome, 'failed')
+  assert.match(source.record.reason ?? '', /pages at the destination differ/)
+})
+
+test('a destination that executes no faster than the guest: reported, and the guest runs on', async () => {
+  const strategy = strategyNamed('cr-tr').create({ ...chased, replay_speed: 0.5 })
+  const { source, destination } = await migrateOverLoopback(strategy, { ...busy, pages: 8192 })
+  assert.equal(source.record.outcome, 'aborted')
+  assert.match(source.record.reason ?? '', /does not catch up/)
+  assert.equal(destination.outcome, 'aborted')
+})

@@ -51,6 +51,10 @@ const variants: Readonly<Record<string, readonly Readonly<Record<string, unknown
     },
   ],
   multipath: [{ channels: 1 }, { channels: 3, max_rounds: 4 }],
+  'cr-tr': [
+    { log_threshold: '1KiB', lag_threshold: '20ms', replay_speed: 2 },
+    { lag_threshold: '30ms', replay_speed: 0 },
+  ],
   amani: [
     { sender_rate: '80gbit', neighbours: 3 },
     { lever_guest: false, lever_sender: false },

@@ -57,7 +57,9 @@ export class HostileTestbed extends ModelTestbed {
     if (!this.guest.running || !this.#happens(this.#hazards.burst)) return
     const from = this.#numbers.below(this.totalPages)
     const count = this.#numbers.below(this.totalPages / 4)
-    for (let i = 0; i < count; i++) this.guest.memory.write((from + i) % this.totalPages)
+    // A guest that is executed again writes what its inputs make it write, and nothing by itself.
+    if (this.guest.logsInputs) this.guest.deliver(Uint8Array.of(from & 255, count & 255))
+    else for (let i = 0; i < count; i++) this.guest.memory.write((from + i) % this.totalPages)
   }
 
   #happens(share: number): boolean {

@@ -9,6 +9,7 @@ import type { Intent, Strategy, View } from '../../src/migration/strategy.js'
 import { type LinkSpec, logicalLink } from '../../src/model/link.js'
 import { type ModelSpec, ModelTestbed } from '../../src/model/testbed.js'
 import { strategyNamed } from '../../src/strategies/index.js'
+import type { InputSpec } from '../../src/workload/inputs.js'
 import type { WorkloadSpec } from '../../src/workload/workload.js'
 
 export const pageBytes = 4096
@@ -25,6 +26,7 @@ export interface Setting {
   readonly deviceBytes?: number
   readonly link?: LinkSpec
   readonly readsPerWrite?: number
+  readonly inputs?: InputSpec
   readonly content?: ContentSpec
 }
 
@@ -37,6 +39,7 @@ export function modelSpec(setting: Setting): ModelSpec {
       pageBytes,
       seed: setting.seed ?? 1,
       readsPerWrite: setting.readsPerWrite ?? 0,
+      ...(setting.inputs === undefined ? {} : { inputs: setting.inputs }),
       workload: {
         kind: ratio === 0 ? 'idle' : 'cycle',
         writesPerSecond: (ratio * 1e9) / pageNs,

@@ -63,6 +63,12 @@ const samples: readonly { name: string; bytes: Buffer; hex: string }[] = [
     bytes: frame(FrameType.auditResult, 3, 77),
     hex: '32000000 00000000 00000003 0000004d',
   },
+  { name: 'fetch', bytes: frame(FrameType.fetch, 9, 2), hex: '44000000 00000000 00000009 00000002' },
+  {
+    name: 'fetched',
+    bytes: frame(FrameType.fetched, 9, 2, Buffer.of(1, 2)),
+    hex: '45000000 00000002 00000009 00000002 0102',
+  },
   {
     name: 'abort',
     bytes: frame(FrameType.abort, 0, 0, Buffer.from('stop')),
@@ -75,6 +81,26 @@ const samples: readonly { name: string; bytes: Buffer; hex: string }[] = [
     hex: '42000000 00000002 00000000 00000000 7b7d',
   },
   { name: 'bye', bytes: frame(FrameType.bye), hex: '43000000 00000000 00000000 00000000' },
+  {
+    name: 'checkpoint',
+    bytes: frame(FrameType.checkpoint, 0, 0, Buffer.alloc(24, 1)),
+    hex: `50000000 00000018 00000000 00000000 ${'01'.repeat(24)}`,
+  },
+  {
+    name: 'log',
+    bytes: frame(FrameType.log, 5, 0, Buffer.of(9, 8)),
+    hex: '51000000 00000002 00000005 00000000 0908',
+  },
+  {
+    name: 'logMark',
+    bytes: frame(FrameType.logMark, 6, 1, Buffer.alloc(16)),
+    hex: `52000000 00000010 00000006 00000001 ${'00'.repeat(16)}`,
+  },
+  {
+    name: 'replayed',
+    bytes: frame(FrameType.replayed, 0, 1, Buffer.alloc(16)),
+    hex: `53000000 00000010 00000000 00000001 ${'00'.repeat(16)}`,
+  },
 ]
 
 for (const { name, bytes, hex } of samples) {
