@@ -124,6 +124,8 @@ export async function recomputeValidation(directory: string): Promise<Recomputed
   const left = new Map(recorded.runs.map((run) => [run.label, run]))
   const again = await validate({
     ...plan,
+    // How long a run may take was found out by the clock.
+    limitNs: recorded.run_limit_ms * 1e6,
     // The recorded runs are all there is: when they are used up, so is the time.
     maxTimeNs: 1,
     nowNs: () => (left.size === 0 ? 2 : 0),
@@ -139,6 +141,7 @@ export async function recomputeValidation(directory: string): Promise<Recomputed
 }
 
 interface RecordedValidation {
+  readonly run_limit_ms: number
   readonly runs: readonly { readonly label: string; readonly because?: string }[]
 }
 

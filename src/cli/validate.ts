@@ -50,7 +50,8 @@ does not raise the error rate: each look spends a part of it. Six pairs are the 
 
 A run that hits its time limit is cut off, and counts: its goodput is the rate that it had, its total time and pages
 are at least what they had come to, its downtime is unknown, and no verdict leans on more than that. The limit is four
-times what the marked run of the warm-up took, within 10 to 30 s; --run-limit sets another. Invalid runs are replaced
+times what the marked run of the warm-up took, within 10 to 30 s, and less (5 s at least) where ten pairs would not fit
+into --max-time; --run-limit sets another. Invalid runs are replaced
 and counted. What the other tenants pay is in the same table. Needs root.`),
     )
     .argument('[scenario]', 'what to validate; - reads stdin, without it the default scenario')

@@ -104,11 +104,15 @@ export type Ended = 'clear' | 'pairs' | 'max-pairs' | 'max-time' | 'invalid' | '
 const warmUpLimitNs = 30e9
 /**
  * Every run may take this many times as long as the marked one of the warm-up, within 10 to 30 s. An unmarked
- * migration beside a flood would otherwise run for minutes to tell what it told in the first seconds.
+ * migration beside a flood would otherwise run for minutes to tell what it told in the first seconds. It takes less
+ * where `pairsWanted` would not fit into the time: on a switch without QoS both arms are slow, and few long runs tell
+ * less of a noisy rate than more short ones.
  */
 const limitFactor = 4
 const limitNsMin = 10e9
 const limitNsMax = 30e9
+const limitNsShortest = 5e9
+const pairsWanted = 10
 /** Tries for one run before its pair is given up, and such pairs in a row before the validation is. */
 const triesMax = 4
 const lostPairsMax = 3
@@ -170,14 +174,24 @@ class Validating {
     const began = this.#input.nowNs()
     const first = await this.#once({ arm: marked, pair: 0, order: 0, attempt: 0, counts: false })
     if (first !== undefined && limitNs === undefined) {
-      const took = (first.migration?.total_time_ms ?? Number.POSITIVE_INFINITY) * 1e6
-      const wanted = Math.min(Math.max(limitFactor * took, limitNsMin), limitNsMax)
-      this.#limitNs = Math.round(Math.min(wanted, scenarioLimitNs))
+      this.#limitNs = Math.round(Math.min(this.#limitFor(first), scenarioLimitNs))
     }
     if (this.#ended === undefined) {
       await this.#once({ arm: unmarked, pair: 0, order: 1, attempt: 0, counts: false })
     }
     this.#pairNsMax = this.#input.nowNs() - began
+  }
+
+  /** From the first run, which has just ended. */
+  #limitFor({ migration }: RunResult): number {
+    const { maxTimeNs, nowNs, arms } = this.#input
+    const elapsedNs = nowNs() - this.#beganNs
+    const tookNs = (migration?.total_time_ms ?? Number.POSITIVE_INFINITY) * 1e6
+    const wanted = Math.min(Math.max(limitFactor * tookNs, limitNsMin), limitNsMax)
+    // What a run costs beside its migration: lab, captures, analysis.
+    const besidesNs = Math.max(0, elapsedNs - Math.min(tookNs, this.#limitNs))
+    const share = (maxTimeNs - elapsedNs) / (1 + arms.length * pairsWanted) - besidesNs
+    return Math.max(Math.min(wanted, share), limitNsShortest)
   }
 
   /** One run of every arm, or undefined when one of them could not be had. */

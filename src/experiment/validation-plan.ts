@@ -73,7 +73,15 @@ function claimsOf(scenario: Scenario, { minEffect, decide, claim }: ValidationSe
     if (!('problem' in claims)) return claims
     throw usageError(`--claim "${text}": ${claims.problem}`, { code: 'bad-claim' })
   })
-  return [...migrationClaims(least, decide), ...othersClaims(others, least), ...levels]
+  const asked = scenario.client !== undefined
+  if (!asked && decide.includes('outage')) {
+    throw usageError('nobody asks the guest, so there is no outage to decide', {
+      code: 'bad-claim',
+      next: 'Set client.rate to 1000.',
+    })
+  }
+  const own = migrationClaims(least, decide).filter(({ metric }) => asked || metric !== 'outage')
+  return [...own, ...othersClaims(others, least), ...levels]
 }
 
 /** The streams of cross-traffic, by the roles that results give them. */

@@ -65,6 +65,17 @@ test('the limit of a run is four times what the marked one took, and cut-off run
   assert.deepEqual([downtime.verdict, downtime.effect, downtime.ci95], ['INCONCLUSIVE', null, [null, null]])
 })
 
+test('where both arms are slow, runs are cut shorter so that enough pairs fit into the time', async () => {
+  const slow: FakeRun = ({ arm, seed }) => {
+    const mbps = 20 + random(seed, arm.name.length).unit()
+    return { goodputMbps: mbps, totalMs: 60_000, downtimeMs: 100, otherMbps: 120 }
+  }
+  const { validation } = await run({ runs: slow, maxTimeNs: 450e9 })
+  assert.equal(validation.verdict, 'FAIL')
+  assert.match(validation.because, /no effect/)
+  assert.ok(validation.run_limit_ms >= 5000 && validation.run_limit_ms < 20_000, `${validation.run_limit_ms}`)
+})
+
 test('pairs share a seed that no other pair has; the order within is drawn; the warm-up does not count', async () => {
   const { validation, requests } = await run({ runs: helpful, pairs: 12 })
   const counted = validation.runs.filter(({ use }) => use === 'counted')
