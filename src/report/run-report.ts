@@ -7,6 +7,7 @@ import type { MigrationResult, RoundResult, RunResult } from '../experiment/resu
 import type { JournalEntry } from '../migration/journal.js'
 import { figure, type KeyEntry, look } from './figure.js'
 import { type Cell, definitions, escapeHtml, number, page, type Section, table } from './html.js'
+import { outageSection } from './outage-section.js'
 import { timeSpent } from './time-spent.js'
 import { metricDefinitions } from './words.js'
 
@@ -27,6 +28,7 @@ export function runReport(input: RunReportInput): string {
     }
     sections.push(pagesSection(migration, input.journal), whySection(result, migration))
   }
+  if (result.outage !== null) sections.push(outageSection(result.outage))
   if (result.classes.length > 0) sections.push(classesSection(result))
   sections.push(proofSection(result), wordsSection())
   return page({

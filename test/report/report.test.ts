@@ -38,6 +38,13 @@ test('a run: curves, pages, rounds and why it took as long', needs, async (t) =>
     { id: 'pages', axis: /pages/, marks: '[aria-label=line] path', count: 2 },
     { id: 'rounds', axis: /pages/, marks: '[aria-label=bar] rect', count: 6 },
     { id: 'time-spent', axis: /time \(s\)/, marks: '[aria-label=bar] rect', count: 8 },
+    { id: 'client-gap', axis: /round trip \(ms\)/, marks: '[aria-description=answered] circle', count: 100 },
+    {
+      id: 'client-gap',
+      axis: /time since the start \(ms\)/,
+      marks: '[aria-description="never answered"] line',
+      count: 40,
+    },
   ])
 })
 
@@ -213,6 +220,7 @@ function someRun(): RunReportInput {
   const full: RunResult = {
     ...result,
     scenario: { name: 'a test', link: { rate: '200mbit' } },
+    outage: someOutage(),
     migration: {
       ...result.migration!,
       pages_sent: 8910,
@@ -252,6 +260,29 @@ function someRun(): RunReportInput {
     result: full,
     series: { bin_ms: 100, bins: 20, rows: [row('migration bulk', 7), row('cross-traffic 0 udp-cbr', 0)] },
     journal: [view(0, 8000), view(1e9, 4000), view(1.9e9, 10)],
+  }
+}
+
+function someOutage(): RunResult['outage'] {
+  const latency = Array.from({ length: 140 }, (_, i) => ({
+    at_ms: 1915 + i,
+    rtt_ms: i >= 50 && i < 90 ? null : 0.2 + 0.001 * i,
+  }))
+  return {
+    client_ms: 41.2,
+    probes_sent: 2100,
+    probes_lost: 40,
+    from_ms: 1964.2,
+    to_ms: 2005.4,
+    open: false,
+    rate_per_s: 1000,
+    class: 'best-effort',
+    timeline: [
+      { at_ms: 1970, what: 'guest suspended at the source' },
+      { at_ms: 2000, what: 'guest running at the destination' },
+    ],
+    latency,
+    wire: null,
   }
 }
 

@@ -1,0 +1,65 @@
+/** What a client of the guest saw around the handover: answered and unanswered questions, and what happened when. */
+
+import * as Plot from '@observablehq/plot'
+import type { OutageResult } from '../experiment/result.js'
+import { figure, type KeyEntry, look } from './figure.js'
+import { escapeHtml, number, type Section, table } from './html.js'
+
+export function outageSection(outage: OutageResult): Section {
+  const { client_ms, wire, probes_sent, probes_lost, rate_per_s, class: name, open } = outage
+  const onWire = wire === null ? '' : `, ${number(wire.gap_ms)} ms by the captures`
+  const still = open ? ' It had no end: the guest did not answer again.' : ''
+  return {
+    id: 'client',
+    title: 'What a client of the guest saw',
+    body:
+      `<p>The longest time without an answer was <strong>${number(client_ms)} ms</strong>${onWire}, for a client that asks ${rate_per_s} times a second (${escapeHtml(name)}); ${probes_lost} of ${probes_sent} questions were never answered.${still}</p>` +
+      outageFigure(outage) +
+      table(
+        ['ms since the start', 'what happened'],
+        outage.timeline.map(({ at_ms, what }) => [at_ms, what]),
+        'around the outage',
+        [1],
+      ),
+  }
+}
+
+function outageFigure({ latency, from_ms, to_ms, timeline }: OutageResult): string {
+  const answered = latency.filter(({ rtt_ms }) => rtt_ms !== null)
+  const unanswered = latency.filter(({ rtt_ms }) => rtt_ms === null)
+  const [good, bad] = [look(0).colour, look(1).colour]
+  const key: readonly KeyEntry[] = [
+    { name: 'answered', colour: good },
+    { name: 'never answered', colour: bad },
+    { name: 'outage', colour: 'var(--held)', area: true },
+  ]
+  return figure({
+    id: 'client-gap',
+    title: 'Round trip of each question',
+    caption: `Questions from 50 ms before the outage to 50 ms after it, when they were sent (n = ${latency.length}; of many unanswered ones only the first and the last). Dashed lines are the events of the table.`,
+    key,
+    heads: ['sent_ms', 'rtt_ms'],
+    rows: latency.map(({ at_ms, rtt_ms }) => [at_ms, rtt_ms]),
+    plot: () => ({
+      x: { label: 'sent, time since the start (ms)' },
+      y: { label: 'round trip (ms)', grid: true, zero: true },
+      marks: [
+        Plot.rectX([{ from_ms, to_ms }], {
+          x1: 'from_ms',
+          x2: 'to_ms',
+          fill: 'var(--held)',
+          ariaDescription: 'outage',
+        }),
+        Plot.ruleX(timeline, { x: 'at_ms', stroke: 'var(--faint)', strokeDasharray: '2 3', title: 'what' }),
+        Plot.dot(answered, { x: 'at_ms', y: 'rtt_ms', r: 2, fill: good, ariaDescription: 'answered' }),
+        Plot.tickX(unanswered, {
+          x: 'at_ms',
+          stroke: bad,
+          strokeOpacity: 0.3,
+          ariaDescription: 'never answered',
+        }),
+        Plot.ruleY([0], { stroke: 'var(--faint)' }),
+      ],
+    }),
+  })
+}
