@@ -63,8 +63,8 @@ export interface RunningDestination {
 
 /** Unproved peers are cut off after this long. */
 const handshakeTimeoutMs = 5000
-/** Unproved peers at one time; more are turned away. */
-const strangersAtMost = 16
+/** Unproved peers at one time. */
+const strangersAtMost = 64
 /** A confirmation is sent unasked after so many pages, so that an aborted copy knows what arrived. */
 const pagesPerConfirmation = 256
 
@@ -199,10 +199,9 @@ class Destination {
   }
 
   #admit(index: number, socket: Socket, inbound: Inbound): void {
-    if (this.#strangers.size >= strangersAtMost) {
-      socket.destroy()
-      return
-    }
+    // The oldest makes way: a crowd that says nothing must not keep the source out until its time is over.
+    const [oldest] = this.#strangers
+    if (oldest && this.#strangers.size >= strangersAtMost) oldest.destroy()
     this.#strangers.add(socket)
     const timer = setTimeout(() => {
       if (this.#strangers.has(socket)) socket.destroy()

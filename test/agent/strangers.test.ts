@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import net from 'node:net'
 import { test } from 'node:test'
 import { arrived, host, listen, migrateTo, outcomeOf, relay } from '../support/agents.js'
@@ -33,6 +34,22 @@ for (const [name, greeting] of [
     for (const stranger of strangers) stranger.destroy()
   })
 }
+
+test('a crowd of silent strangers does not keep the source out', async () => {
+  const destination = await listen()
+  const ended = outcomeOf(destination)
+  const crowd = await Promise.all(
+    Array.from({ length: 200 }, async (_, i) => {
+      const socket = net.connect(destination.lanes[i % destination.lanes.length]?.port ?? 0, host)
+      socket.on('error', () => {})
+      await once(socket, 'connect')
+      return socket
+    }),
+  )
+  const source = await migrateTo(destination.lanes).result
+  arrived({ source, destination: await ended })
+  for (const stranger of crowd) stranger.destroy()
+})
 
 test('a source that vanishes in mid-migration ends the destination by itself', async () => {
   const destination = await listen()
