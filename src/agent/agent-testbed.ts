@@ -115,6 +115,14 @@ export class AgentTestbed implements Testbed {
     return this.#guest.readAccesses(this.nowNs(), latest, writesOnly)
   }
 
+  get ballooned(): ReadonlyPageSet {
+    return this.#guest.memory.ballooned
+  }
+
+  balloon(reservePages: number): void {
+    this.#guest.balloon(reservePages)
+  }
+
   checkpoint(replaySpeed: number): void {
     this.#shipper = new LogShipper(
       this.#guest,

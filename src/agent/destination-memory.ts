@@ -4,6 +4,7 @@ import type { PageContent } from '../memory/content.js'
 import { decodePage, Encoding } from '../memory/encoding.js'
 import type { ReadonlyPageSet } from '../memory/page-set.js'
 import { failure, type PagewireError } from '../support/errors.js'
+import { noContent } from '../wire/frame.js'
 import { protocolError } from '../wire/frame-reader.js'
 import { pageHash, type Session } from './session.js'
 
@@ -64,9 +65,8 @@ export class DestinationMemory {
     this.#present[page] = 1
   }
 
-  /** Versions of all pages, once every page has arrived. */
-  complete(): Uint32Array {
-    if (this.#present.includes(0)) throw protocolError('a checkpoint lacks pages')
+  /** Version of each page as it arrived; 0 for one that has no content. A live view. */
+  get versions(): Uint32Array {
     return this.#versions
   }
 
@@ -132,6 +132,8 @@ export class DestinationMemory {
   }
 
   #agrees(page: number, version: number, hash: number): boolean {
+    // A page without content is whatever it is here.
+    if (version === noContent && hash === 0) return true
     const here = this.#versions[page]!
     return (
       this.#present[page] === 1 &&

@@ -428,7 +428,7 @@ class Destination {
         if (done && this.#replay !== undefined) this.memory.execute(this.#replay.versions)
         lane.socket.write(frame(FrameType.replayed, 0, done ? 1 : 0, position))
       }
-      this.#replay = new ReplayedGuest(this.#fresh, payload, this.memory.complete(), say)
+      this.#replay = new ReplayedGuest(this.#fresh, payload, this.memory.versions, say)
       return
     }
     if (this.#replay === undefined) throw protocolError('a log follows its checkpoint')

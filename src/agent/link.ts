@@ -19,6 +19,7 @@ import {
   type FrameTypeCode,
   frame,
   missingPagesPerFrame,
+  noContent,
 } from '../wire/frame.js'
 import { FrameReader, protocolError } from '../wire/frame-reader.js'
 import type { GuestPosition } from '../workload/guest.js'
@@ -394,6 +395,11 @@ export class Link {
     const pages = Math.min(auditPagesPerFrame, this.#memory.totalPages - first)
     const bytes = Buffer.allocUnsafe(8 * pages)
     for (let i = 0; i < pages; i++) {
+      if (this.#memory.ballooned.has(first + i)) {
+        bytes.writeUInt32BE(noContent, 8 * i)
+        bytes.writeUInt32BE(0, 8 * i + 4)
+        continue
+      }
       const version = this.#memory.versions[first + i]!
       bytes.writeUInt32BE(version, 8 * i)
       bytes.writeUInt32BE(pageHash(this.#content, first + i, version, scratch), 8 * i + 4)

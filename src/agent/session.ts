@@ -23,6 +23,8 @@ export interface Session {
 export interface SessionWorkload {
   readonly spec: WorkloadSpec
   readonly readsPerWrite: number
+  /** Pages at the end of memory that it does not use. */
+  readonly freePages: number
 }
 
 /** A lane as an agent opens it. `port` is where the destination listens. */
@@ -60,7 +62,9 @@ export function decodeSession(payload: Buffer): Session {
 export function sessionGuest(session: Session): GuestSpec {
   const { totalPages, pageBytes, seed, workload } = session
   if (workload === undefined) throw protocolError('the session does not say what the guest does')
-  return { totalPages, pageBytes, seed, workload: workload.spec, readsPerWrite: workload.readsPerWrite }
+  const { spec, readsPerWrite, freePages } = workload
+  if (freePages >= totalPages) throw protocolError('the session has a guest that uses no page')
+  return { totalPages, pageBytes, seed, workload: spec, readsPerWrite, freePages }
 }
 
 function sessionWorkload(value: unknown): SessionWorkload {
@@ -76,6 +80,7 @@ function sessionWorkload(value: unknown): SessionWorkload {
   }
   return {
     readsPerWrite: amount(fields, 'readsPerWrite', 1e6),
+    freePages: whole(fields, 'freePages', 0, largestGuestBytes),
     spec: {
       kind,
       writesPerSecond: amount(spec, 'writesPerSecond', 1e9),

@@ -255,7 +255,11 @@ function sessionOf(job: SourceJob): Session {
     seed: job.guest.seed,
     content: job.content,
     lanes: job.lanes.map((lane) => lane.name),
-    workload: { spec: job.guest.workload, readsPerWrite: job.guest.readsPerWrite ?? 0 },
+    workload: {
+      spec: job.guest.workload,
+      readsPerWrite: job.guest.readsPerWrite ?? 0,
+      freePages: job.guest.freePages ?? 0,
+    },
   }
 }
 

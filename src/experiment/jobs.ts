@@ -72,6 +72,8 @@ export function guestSpec({ guest, seed }: Scenario): GuestSpec {
     totalPages: guest.totalPages,
     pageBytes: guest.pageBytes,
     seed,
+    freePages: guest.freePages,
+    balloonedPages: guest.balloonedPages,
     ...(guest.inputs === undefined ? {} : { inputs: guest.inputs }),
     workload: {
       kind: guest.workload.kind,

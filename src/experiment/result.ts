@@ -53,6 +53,8 @@ export interface MigrationResult {
   readonly goodput_mbps: number
   readonly guest_stall_ms: number
   readonly guest_throttle_max: number
+  /** Pages that the guest had returned to the hypervisor: never sent; absent without any. */
+  readonly pages_ballooned?: number
   /** Log of a guest that was executed again at the destination; absent without one. */
   readonly log_bytes?: number
   /** What the strategy had to say; absent when nothing. */
@@ -168,6 +170,7 @@ export function migrationResult(record: MigrationRecord, extras: MigrationExtras
     goodput_mbps: mbps(record.goodputBps),
     guest_stall_ms: ms(record.guestStallNs),
     guest_throttle_max: record.guestThrottleMax,
+    ...(record.pagesBallooned === undefined ? {} : { pages_ballooned: record.pagesBallooned }),
     ...(record.logBytes === undefined ? {} : { log_bytes: record.logBytes }),
     ...(record.notes === undefined ? {} : { notes: record.notes }),
     verified: extras.verified,

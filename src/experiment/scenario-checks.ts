@@ -60,6 +60,12 @@ function* guestProblems({ guest }: Scenario): Iterable<Problem> {
       `it must be a multiple of page_size (${formatBytes(pageBytes)}), and at least one page`,
     )
   }
+  if (guest.freePages >= guest.totalPages) {
+    yield problem('guest.free', 'it must leave a page that the guest uses')
+  }
+  if (guest.balloonedPages > guest.freePages) {
+    yield problem('guest.balloon', 'only free memory is returned: it must not be more than guest.free')
+  }
   const { bytes: inputBytes = 1 } = guest.inputs ?? {}
   if (inputBytes < 1 || inputBytes > inputBytesMax) {
     yield problem('guest.inputs.size', 'it must be from 1B to 32KiB')
@@ -86,10 +92,11 @@ function* workloadProblems(
     yield problem('guest.content', 'kind mix and shares belong together')
   }
   if (guest.workload.periodNs === 0) yield problem('guest.workload.period', 'it must be more than 0')
-  if (guest.workload.workingSetPages > guest.totalPages) {
+  if (guest.workload.workingSetPages > guest.totalPages - guest.freePages) {
+    const free = guest.freePages === 0 ? '' : ' less guest.free'
     yield problem(
       'guest.workload.working_set',
-      `it is more than guest.memory (${formatBytes(guest.memoryBytes)})`,
+      `it is more than guest.memory${free} (${formatBytes((guest.totalPages - guest.freePages) * guest.pageBytes)})`,
     )
   }
   const belongs = [

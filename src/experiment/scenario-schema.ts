@@ -170,6 +170,14 @@ const guest = section('the virtual machine', {
   memory: ref('bytes', { default: '64MiB', title: 'up to 64GiB, a multiple of page_size' }),
   page_size: ref('bytes', { default: '4KiB', title: 'a power of two from 4KiB to 2MiB' }),
   device_state: ref('bytes', { default: '256KiB', title: 'sent while the guest is suspended; up to 1GiB' }),
+  free: ref('part_of_memory', {
+    default: '0%',
+    title: 'memory that the guest does not use: at its end, and sent like any other unless it is ballooned',
+  }),
+  balloon: ref('part_of_memory', {
+    default: '0%',
+    title: 'free memory that the guest has returned to the hypervisor before: no scheme sends it',
+  }),
   workload,
   inputs,
   content,
@@ -373,6 +381,8 @@ export interface ScenarioDocument {
       readonly hot_share?: string
       readonly period?: string
     }
+    readonly free: string
+    readonly balloon: string
     readonly inputs?: { readonly per_second: number; readonly size: string }
     readonly content: {
       readonly kind: ContentKind

@@ -80,6 +80,10 @@ export interface Guest {
   readonly totalPages: number
   readonly deviceStateBytes: number
   readonly workload: Workload
+  /** Pages at the end of memory that the guest does not use. */
+  readonly freePages: number
+  /** Those of them that it has returned to the hypervisor. */
+  readonly balloonedPages: number
   /** What reaches the guest from outside. */
   readonly inputs?: InputSpec
   readonly content: ContentSpec
@@ -277,15 +281,26 @@ function guestOf(guest: ScenarioDocument['guest'], link: Link, place: Place): Gu
     place(['guest', key], () => parseBytes(guest[key]))
   const memoryBytes = bytes('memory')
   const pageBytes = bytes('page_size')
+  const pagesOf = (key: 'free' | 'balloon'): number =>
+    place(['guest', key], () => Math.floor(partOf(guest[key], memoryBytes) / pageBytes))
+  const freePages = pagesOf('free')
+  const usedBytes = memoryBytes - freePages * pageBytes
   return {
     memoryBytes,
     pageBytes,
     totalPages: memoryBytes / pageBytes,
     deviceStateBytes: bytes('device_state'),
-    workload: workloadOf(guest.workload, { memoryBytes, pageBytes }, link, place),
+    workload: workloadOf(guest.workload, { memoryBytes, pageBytes, usedBytes }, link, place),
+    freePages,
+    balloonedPages: pagesOf('balloon'),
     ...given('inputs', guest.inputs === undefined ? undefined : inputsOf(guest.inputs, place)),
     content: guest.content,
   }
+}
+
+/** A part of memory as a share or a size, in bytes. */
+function partOf(text: string, memoryBytes: number): number {
+  return text.endsWith('%') ? memoryBytes * parsePercent(text) : parseBytes(text)
 }
 
 function inputsOf(inputs: NonNullable<ScenarioDocument['guest']['inputs']>, place: Place): InputSpec {
@@ -295,7 +310,7 @@ function inputsOf(inputs: NonNullable<ScenarioDocument['guest']['inputs']>, plac
 
 function workloadOf(
   workload: ScenarioDocument['guest']['workload'],
-  size: { readonly memoryBytes: number; readonly pageBytes: number },
+  size: { readonly memoryBytes: number; readonly pageBytes: number; readonly usedBytes: number },
   link: Link,
   place: Place,
 ): Workload {
@@ -305,14 +320,13 @@ function workloadOf(
     workload.dirty_ratio ?? (workload.dirty_rate === undefined && !idle ? dirtyRatioDefault : undefined)
   const rate = optional(workload.dirty_rate, [...at, 'dirty_rate'], parsePagesPerSecond, place)
   const workingSet = workload.working_set ?? workingSetDefault[workload.kind] ?? '100%'
-  const workingSetBytes = place([...at, 'working_set'], () =>
-    workingSet.endsWith('%') ? size.memoryBytes * parsePercent(workingSet) : parseBytes(workingSet),
-  )
+  const workingSetBytes = place([...at, 'working_set'], () => partOf(workingSet, size.memoryBytes))
+  const mostBytes = workload.working_set === undefined ? size.usedBytes : Number.POSITIVE_INFINITY
   return {
     kind: workload.kind,
     ...given('dirtyRatio', idle ? undefined : dirtyRatio),
     dirtyPagesPerSecond: idle ? 0 : (rate ?? (dirtyRatio ?? 0) * linkPageRate(link, size.pageBytes)),
-    workingSetPages: Math.max(1, Math.round(workingSetBytes / size.pageBytes)),
+    workingSetPages: Math.max(1, Math.round(Math.min(workingSetBytes, mostBytes) / size.pageBytes)),
     hotShare: workload.hot_share === undefined ? hotShareDefault : parsePercent(workload.hot_share),
     ...(workload.kind === 'phase'
       ? { periodNs: place([...at, 'period'], () => parseDurationNs(workload.period ?? periodDefault)) }

@@ -12,6 +12,7 @@ export class GuestMemory {
   /** Version of each page, 0 at the start; a write adds 1 (modulo 2^32). */
   readonly versions: Uint32Array
   readonly #dirty: PageSet
+  readonly #ballooned: PageSet
   #writes = 0
 
   constructor(totalPages: number, pageBytes: number) {
@@ -19,6 +20,17 @@ export class GuestMemory {
     this.pageBytes = pageBytes
     this.versions = new Uint32Array(totalPages)
     this.#dirty = new PageSet(totalPages)
+    this.#ballooned = new PageSet(totalPages)
+  }
+
+  /** Pages that the guest has returned to the hypervisor: they have no content and are never sent. A live view. */
+  get ballooned(): ReadonlyPageSet {
+    return this.#ballooned
+  }
+
+  /** The guest returns pages that it does not use. */
+  balloon(from: number, end: number): void {
+    for (let page = from; page < end; page++) this.#ballooned.add(page)
   }
 
   /** The guest writes to a page: a new version, and a bit in the dirty log. */

@@ -109,6 +109,7 @@ class Engine {
     this.#beganNs = beganNs
     this.#deadlineNs = beganNs + limits.maxTotalNs
     this.#unsent = PageSet.full(testbed.totalPages)
+    this.#unsent.deleteAll(testbed.ballooned)
     this.#everSent = new PageSet(testbed.totalPages)
     this.#sent = new PageSet(testbed.totalPages)
     this.#skipped = new PageSet(testbed.totalPages)
@@ -180,6 +181,10 @@ class Engine {
         return this.#handOver(intent.via)
       case 'push':
         return this.#push(intent)
+      case 'balloon':
+        this.#testbed.balloon(intent.reservePages)
+        this.#unsent.deleteAll(this.#testbed.ballooned)
+        return
       case 'checkpoint':
         assert(
           this.#logBytes === undefined && this.#phase === 'running',
@@ -232,6 +237,7 @@ class Engine {
       goodputBps: bitsPerSecond(this.#payloadBytes, this.#copyNs),
       guestStallNs: this.#testbed.guestStallNs,
       guestThrottleMax: this.#throttleMax,
+      ...(this.#testbed.ballooned.count === 0 ? {} : { pagesBallooned: this.#testbed.ballooned.count }),
       ...(this.#logBytes === undefined ? {} : { logBytes: this.#logBytes }),
       ...(this.#notes.size === 0 ? {} : { notes: [...this.#notes] }),
     }
@@ -470,6 +476,9 @@ class Engine {
         break
       case 'shipLog':
         this.#journal.record({ ...base, lanes: [intent.via] })
+        break
+      case 'balloon':
+        this.#journal.record({ ...base, detail: intent.reservePages })
         break
       case 'checkpoint':
         this.#journal.record({ ...base, detail: intent.replaySpeed })

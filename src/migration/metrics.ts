@@ -51,6 +51,8 @@ export interface MigrationRecord {
   readonly goodputBps: number
   readonly guestStallNs: number
   readonly guestThrottleMax: number
+  /** Pages without content that were never sent, since the guest had returned them; absent without any. */
+  readonly pagesBallooned?: number
   /** Log of a guest that was executed again at the destination, with its framing; absent without one. */
   readonly logBytes?: number
   /** What the strategy had to say, each sentence once; absent when nothing. */

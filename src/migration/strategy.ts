@@ -83,6 +83,8 @@ export type Intent =
    * with the guest suspended, when the destination has executed all of it; its memory is then the guest's.
    */
   | { readonly do: 'shipLog'; readonly via: LaneName }
+  /** The guest returns its free pages, but so many, to the hypervisor: they are no longer unsent, and never will be. */
+  | { readonly do: 'balloon'; readonly reservePages: number }
   /** Says something about the migration that its result then tells. */
   | { readonly do: 'note'; readonly text: string }
   /** Gives up: the guest runs on at the source. A result, not an error. */

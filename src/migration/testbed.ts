@@ -80,6 +80,10 @@ export interface Testbed {
   declareOutstanding(pages: ReadonlyPageSet): void
   /** Reads and clears the guest's access log; the first call begins it. */
   readAccesses(latest: number, writesOnly: boolean): Accesses
+  /** Pages that the guest has returned to the hypervisor: a live view. */
+  readonly ballooned: ReadonlyPageSet
+  /** The guest returns its free pages but so many. */
+  balloon(reservePages: number): void
   /** Snapshot: from now on copies read it, and the guest's inputs are logged. Once a migration. */
   checkpoint(replaySpeed: number): void
   /** Sends the log; with the guest suspended it also waits until the destination has executed all of it. */

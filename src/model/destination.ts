@@ -43,11 +43,11 @@ export class Destination {
     for (let page = 0; page < versions.length; page++) this.#arrived[page] = versions[page]! + 1
   }
 
-  /** Pages that did not arrive in these versions. */
-  differing(versions: Uint32Array): number {
+  /** Pages that did not arrive in these versions, but for those that have no content. */
+  differing(versions: Uint32Array, without: ReadonlyPageSet): number {
     let differing = 0
     for (let page = 0; page < versions.length; page++) {
-      if (this.#arrived[page] !== versions[page]! + 1) differing++
+      if (this.#arrived[page] !== versions[page]! + 1 && !without.has(page)) differing++
     }
     return differing
   }

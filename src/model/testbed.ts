@@ -138,6 +138,14 @@ export class ModelTestbed implements Testbed {
     return this.guest.readAccesses(this.nowNs(), latest, writesOnly)
   }
 
+  get ballooned(): ReadonlyPageSet {
+    return this.guest.memory.ballooned
+  }
+
+  balloon(reservePages: number): void {
+    this.guest.balloon(reservePages)
+  }
+
   checkpoint(replaySpeed: number): void {
     this.#replay = new Replay(this.guest, this.#spec.guest, replaySpeed, this.nowNs())
   }
@@ -232,7 +240,7 @@ export class ModelTestbed implements Testbed {
   /** The oracle: pages whose version at the destination is not the one that the source had at its suspend. */
   differingPages(): number {
     assert(this.#atSuspend !== undefined, 'the guest was suspended')
-    return this.#destination.differing(this.#atSuspend)
+    return this.#destination.differing(this.#atSuspend, this.ballooned)
   }
 
   #feed(lane: Lane): Feed {

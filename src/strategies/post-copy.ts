@@ -33,6 +33,11 @@ const options = {
     'demand: how long pages go on demand only; then the rest is pushed in page order',
   ),
   rounds: integer(0, 0, 100, 'full rounds of pre-copy before (hybrid); 0: none'),
+  self_balloon: flag(
+    false,
+    'first the guest returns its free pages to the hypervisor, and they are not sent',
+  ),
+  balloon_reserve: decimal(0, 0, 1, 'self_balloon: free pages that it keeps, as a share of memory'),
   nonpageable: decimal(0, 0, 1, 'share of memory that must be there before the guest can run'),
   via: lane('bulk', 'lane of the rounds and the push'),
   faults_via: choice(['faults', 'bulk', 'final'], 'faults', 'lane of the pages that the guest waits for'),
@@ -48,7 +53,7 @@ const info: SchemeInfo = {
   idea: 'Move the guest first; then push its memory, the pages that it waits for before all others.',
   source: 'Hines, Deshpande & Gopalan, VEE 2009 and SIGOPS OSR 2009; QEMU migration/postcopy-ram.c',
   origin: 'published',
-  ours: 'Details of bubbling are from memory of the paper.',
+  ours: 'Details of bubbling are from memory of the paper. Self-ballooning happens once, as the migration begins: what a guest uses does not change meanwhile.',
   options: optionHelp(options),
 }
 
@@ -62,6 +67,9 @@ export const postCopy: StrategyFactory = {
 
 function* decide(chosen: Options, first: View): Generator<Intent, void, View> {
   let view = first
+  if (chosen.self_balloon) {
+    view = yield { do: 'balloon', reservePages: pagesOf(chosen.balloon_reserve, first) }
+  }
   for (let round = 0; round < chosen.rounds; round++) {
     if (view.unsent.count > 0) yield copy(view.unsent, chosen.via)
     view = yield { do: 'syncDirty' }

@@ -45,7 +45,7 @@ export const FrameType = {
   report: 0x26,
   /** D. a: pages asked for, b: pages that are still missing. Payload: f64 ns that the guest waited. */
   reported: 0x27,
-  /** S. a: first page. Payload: for each page u32 version, u32 CRC-32 of its bytes, as of the suspend. */
+  /** S. a: first page. Payload: for each page u32 version, u32 CRC-32 of its bytes, as of the suspend; `noContent`, 0. */
   audit: 0x30,
   /** S. All pages were listed. */
   auditEnd: 0x31,
@@ -109,6 +109,8 @@ const longestPayload = new Map<number, number>([
 export const longestMessageBytes = 64 * kib
 /** Pages that one audit frame lists at most. */
 export const auditPagesPerFrame = (64 * kib) / 8
+/** Version in an audit of a page that the guest has returned to the hypervisor. */
+export const noContent = 0xffff_ffff
 /** Pages that one frame of missing pages covers at most. */
 export const missingPagesPerFrame = 64 * kib * 8
 /** Bytes of device state in one frame at most. */

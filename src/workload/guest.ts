@@ -26,6 +26,10 @@ export interface GuestSpec {
   readonly seed: number
   /** Reads for each write, to pages of the same workload; 0 when absent. */
   readonly readsPerWrite?: number
+  /** The last pages of memory, which it does not use; 0 when absent. */
+  readonly freePages?: number
+  /** Those of the free pages, the last ones, that it has returned to the hypervisor; 0 when absent. */
+  readonly balloonedPages?: number
   /** What reaches it from outside; nothing when absent. */
   readonly inputs?: InputSpec
   /**
@@ -60,6 +64,7 @@ const rounding = 1e-6
 export class Guest {
   readonly memory: GuestMemory
   readonly #workload: Workload
+  readonly #usedPages: number
   readonly #accessesPerNs: number
   readonly #accessesPerWrite: number
   readonly #accessesPerLook: number
@@ -84,7 +89,10 @@ export class Guest {
   constructor(spec: GuestSpec, nowNs: number) {
     this.memory = new GuestMemory(spec.totalPages, spec.pageBytes)
     const numbers = random(spec.seed, 0x67756573)
-    this.#workload = makeWorkload(spec.workload, spec.totalPages, numbers)
+    this.#usedPages = spec.totalPages - (spec.freePages ?? 0)
+    assert(this.#usedPages >= 1, 'a guest uses a page at least')
+    this.#balloonTo(spec.totalPages - (spec.balloonedPages ?? 0))
+    this.#workload = makeWorkload(spec.workload, this.#usedPages, numbers)
     this.#accessesPerWrite = 1 + (spec.readsPerWrite ?? 0)
     const writesPerSecond = spec.workload.kind === 'idle' ? 0 : spec.workload.writesPerSecond
     this.#accessesPerNs = (writesPerSecond * this.#accessesPerWrite) / nsPerSecond
@@ -120,6 +128,16 @@ export class Guest {
     }
     this.#run(until.accesses)
     this.#guestNs = until.guestNs
+  }
+
+  /** Returns all free pages to the hypervisor but so many (Hines & Gopalan: self-ballooning). */
+  balloon(reservePages: number): void {
+    this.#balloonTo(this.#usedPages + reservePages)
+  }
+
+  #balloonTo(first: number): void {
+    assert(first >= this.#usedPages, 'only free pages are returned')
+    this.memory.balloon(first, this.memory.totalPages)
   }
 
   /** From now on inputs are logged. */
@@ -224,8 +242,8 @@ export class Guest {
     const { memory } = this
     this.#inputsTaken++
     const hash = inputHash(payload)
-    const first = hash % memory.totalPages
-    const second = mix32(hash ^ memory.versions[first]!) % memory.totalPages
+    const first = hash % this.#usedPages
+    const second = mix32(hash ^ memory.versions[first]!) % this.#usedPages
     memory.write(first)
     memory.write(second)
   }

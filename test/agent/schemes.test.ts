@@ -84,3 +84,18 @@ test('a destination that executes no faster than the guest: reported, and the gu
   assert.match(source.record.reason ?? '', /does not catch up/)
   assert.equal(destination.outcome, 'aborted')
 })
+
+test('memory that the guest has returned is not sent, and the agents agree on the rest', async () => {
+  const guest = { freePages: 200, balloonedPages: 120 } as const
+  for (const [name, options, sent] of [
+    ['stop-and-copy', {}, 392],
+    ['post-copy', { self_balloon: true }, 312],
+    ['cr-tr', chased, 392],
+  ] as const) {
+    const strategy = strategyNamed(name).create(options)
+    const { source, destination } = await migrateOverLoopback(strategy, { guest })
+    assert.equal(source.record.outcome, 'completed', source.record.reason)
+    assert.ok(source.verified && destination.verified, name)
+    assert.equal(destination.pagesReceived, sent, name)
+  }
+})

@@ -11,6 +11,7 @@ const session: Session = {
   lanes: ['bulk', 'final', 'faults'],
   workload: {
     readsPerWrite: 2,
+    freePages: 3,
     spec: { kind: 'phase', writesPerSecond: 100, workingSetPages: 10, hotShare: 0.5, periodNs: 1e9 },
   },
 }
@@ -25,6 +26,7 @@ test('a session arrives as it was described, the guest with it', () => {
     pageBytes: 4096,
     seed: 5,
     readsPerWrite: 2,
+    freePages: 3,
     workload: session.workload?.spec,
   })
 })

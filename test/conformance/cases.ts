@@ -68,7 +68,7 @@ const variants: Readonly<Record<string, readonly Readonly<Record<string, unknown
     { ...fastQemu, channels: 4, zero_pages: false },
   ],
   'post-copy': [
-    { variant: 'push', rounds: 1 },
+    { variant: 'push', rounds: 1, self_balloon: true },
     { variant: 'bubble-m', rounds: 2 },
     { variant: 'bubble-m', forward: true, pivots: 2, nonpageable: 0.05 },
     { variant: 'demand', demand_for: '100us', faults_via: 'bulk' },

@@ -324,3 +324,20 @@ function allKeys(schema: object, prefix: readonly string[]): (readonly string[])
     return [[...prefix, key], ...allKeys(inner, [...prefix, key])]
   })
 }
+
+test('free and ballooned memory: parts of memory that must fit into each other', () => {
+  const guest = (keys: string): string => `guest: { memory: 64MiB, ${keys} }`
+  const { guest: read } = parseScenario(guest('free: 25%, balloon: 4MiB'), 'free.yaml')
+  assert.equal(read.freePages, 4096)
+  assert.equal(read.balloonedPages, 1024)
+  const cycle = parseScenario(guest('free: 25%, workload: { kind: cycle }'), 'free.yaml')
+  assert.equal(cycle.guest.workload.workingSetPages, 12_288, 'what is not given is what is used')
+  for (const [keys, sentence] of [
+    ['free: 100%', /leave a page/],
+    ['free: 1MiB, balloon: 2MiB', /must not be more than guest\.free/],
+    ['free: 50%, workload: { kind: cycle, working_set: 60% }', /more than guest\.memory less guest\.free/],
+    ['inputs: { per_second: 5, size: 64KiB }', /from 1B to 32KiB/],
+  ] as const) {
+    assert.throws(() => parseScenario(guest(keys), 'free.yaml'), sentence)
+  }
+})

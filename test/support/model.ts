@@ -27,6 +27,8 @@ export interface Setting {
   readonly link?: LinkSpec
   readonly readsPerWrite?: number
   readonly inputs?: InputSpec
+  readonly freePages?: number
+  readonly balloonedPages?: number
   readonly content?: ContentSpec
 }
 
@@ -39,11 +41,13 @@ export function modelSpec(setting: Setting): ModelSpec {
       pageBytes,
       seed: setting.seed ?? 1,
       readsPerWrite: setting.readsPerWrite ?? 0,
+      freePages: setting.freePages ?? 0,
+      balloonedPages: setting.balloonedPages ?? 0,
       ...(setting.inputs === undefined ? {} : { inputs: setting.inputs }),
       workload: {
         kind: ratio === 0 ? 'idle' : 'cycle',
         writesPerSecond: (ratio * 1e9) / pageNs,
-        workingSetPages: totalPages,
+        workingSetPages: totalPages - (setting.freePages ?? 0),
         hotShare: 0.9,
         ...setting.workload,
       },

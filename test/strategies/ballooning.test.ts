@@ -1,0 +1,47 @@
+/** Free memory that the guest has returned to the hypervisor is never sent, whatever the scheme. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { strategies } from '../../src/strategies/index.js'
+import { run, type Setting } from '../support/model.js'
+
+const pages = 512
+const free: Setting = { pages, freePages: 150, ratio: 0.8, workload: { kind: 'hot', workingSetPages: 60 } }
+
+for (const { info } of strategies) {
+  test(`${info.name}: ballooned pages are not sent, free ones are`, async () => {
+    const ballooned = await run(info.name, {}, { ...free, balloonedPages: 100 })
+    assert.equal(ballooned.record.outcome, 'completed', ballooned.record.reason)
+    assert.equal(ballooned.record.pagesUnique, pages - 100)
+    assert.equal(ballooned.record.pagesBallooned, 100)
+    const plain = await run(info.name, {}, free)
+    assert.equal(plain.record.pagesUnique, pages)
+    assert.equal(plain.record.pagesBallooned, undefined)
+  })
+}
+
+test('a guest that writes stays within the memory that it uses', async () => {
+  for (const kind of ['cycle', 'iid', 'hot', 'phase', 'scan', 'nested'] as const) {
+    const workload = { kind, workingSetPages: 60, periodNs: 100_000 }
+    const { testbed } = await run('pre-copy', {}, { ...free, ratio: 2, workload })
+    assert.ok(testbed.guest.memory.versions.subarray(pages - 150).every((version) => version === 0))
+  }
+})
+
+test('post-copy with self-ballooning sends each page that is in use once, and its reserve', async () => {
+  const all = await run('post-copy', { self_balloon: true }, free)
+  assert.equal(all.record.pagesSent, pages - 150)
+  const some = await run('post-copy', { self_balloon: true, balloon_reserve: 0.125 }, free)
+  assert.equal(some.record.pagesSent, pages - 150 + 64)
+  const hybrid = await run('post-copy', { self_balloon: true, rounds: 1 }, free)
+  assert.equal(hybrid.record.pagesUnique, pages - 150)
+})
+
+test('a guest without free pages is migrated as without self-ballooning', async () => {
+  const setting = { ...free, freePages: 0 }
+  for (const rounds of [0, 1]) {
+    const ours = await run('post-copy', { self_balloon: true, rounds }, setting)
+    const none = await run('post-copy', { rounds }, setting)
+    assert.deepEqual(ours.record, none.record)
+  }
+})
