@@ -4,7 +4,7 @@ import { decode } from '../capture/decode.js'
 import type { Frame } from '../capture/frame.js'
 import type { FrameReader } from '../capture/read.js'
 import type { TimeBase } from '../capture/record-scanner.js'
-import { batchFrames, SegmentBatch } from '../capture/segment-batch.js'
+import { batchFrames } from '../capture/segment-batch.js'
 import { CapturePass, type PassOptions } from './capture-pass.js'
 import type { FrameFilter } from './filter.js'
 
@@ -20,7 +20,7 @@ export interface CaptureOptions extends PassOptions {
 
 /** Reads `reader` to its end. What a broken capture held up to the break is in the pass. */
 export async function analyseCapture(reader: FrameReader, options: CaptureOptions): Promise<CapturePass> {
-  const pass = new CapturePass(options)
+  const pass = new CapturePass(options, reader.arena)
   const { filter, fromNs, toNs, also } = options
   const selects = filter !== undefined || fromNs !== undefined || toNs !== undefined
   const inBatches = !selects && also === undefined && options.seriesOfFlows !== true
@@ -30,15 +30,14 @@ export async function analyseCapture(reader: FrameReader, options: CaptureOption
 }
 
 async function takeAll(reader: FrameReader, pass: CapturePass): Promise<void> {
-  const batch = new SegmentBatch()
-  do takeChunk(reader, pass, batch)
+  do takeChunk(reader, pass)
   while (await reader.fill())
 }
 
-function takeChunk(reader: FrameReader, pass: CapturePass, batch: SegmentBatch): void {
-  const { frame } = reader
+function takeChunk(reader: FrameReader, pass: CapturePass): void {
+  const { frame, batch } = reader
   for (;;) {
-    reader.gather(batch)
+    reader.gather()
     if (batch.count > 0) pass.takeBatch(batch, frame)
     if (batch.count === batchFrames) continue
     if (!reader.next()) return

@@ -9,6 +9,7 @@ import {
   segmentRow,
   segmentWidth,
 } from '../capture/segment-batch.js'
+import { WasmArena } from '../support/wasm.js'
 import { type ClassCounters, ClassTable } from './class-table.js'
 import { FlowTable } from './flow-table.js'
 import { MigrationWatch } from './migration-watch.js'
@@ -34,14 +35,16 @@ export class CapturePass {
   readonly classes: ClassTable
   readonly flows = new FlowTable()
   /** Counters of the two directions of flow n in rows 2 n and 2 n + 1. */
-  readonly directions = new TcpTable()
+  readonly directions: TcpTable
   /** Series of each row of `directions`, if they were asked for. */
   readonly directionSeries: Series[] | undefined
   /** Looks into the payload of TCP streams for migrations. */
   readonly migrations: MigrationWatch
   private knownFlows = 0
 
-  constructor({ intervalNs, seriesOfFlows = false, pageDots = false }: PassOptions) {
+  /** Batches must come from a reader with the same arena. */
+  constructor({ intervalNs, seriesOfFlows = false, pageDots = false }: PassOptions, arena = new WasmArena()) {
+    this.directions = new TcpTable(arena)
     this.clock = new SeriesClock(intervalNs)
     this.classes = new ClassTable(this.clock)
     this.directionSeries = seriesOfFlows ? [] : undefined
@@ -88,8 +91,9 @@ export class CapturePass {
     for (let k = 0; k < directions.repeats; k++) {
       this.classOf(batch, directions.repeatAt[k]!).retransmits++
     }
-    for (let k = 0; k < directions.answers; k++) {
-      this.classOf(batch, directions.answerAt[k]!).roundTrips.add(directions.answerNs[k]!)
+    const { answers } = directions
+    for (let k = 0; k < answers.count; k++) {
+      this.classOf(batch, answers.index(k)).roundTrips.add(answers.ns(k))
     }
     for (let i = 0; i < count; i++) {
       const row = fields[segmentWidth * i + segmentRow]!

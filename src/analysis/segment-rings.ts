@@ -3,6 +3,8 @@
  * doubling. Together, so that ten thousand flows stay within few cache lines each.
  */
 
+import type { WasmArena } from '../support/wasm.js'
+
 /** Rings begin with this many segments. */
 const firstSize = 8
 const none = -1
@@ -10,10 +12,18 @@ const none = -1
 /** A ring is its place in `store`, its size, its first segment and how many there are; the caller keeps these four. */
 export class SegmentRings {
   /** End (raw sequence number) and time of each segment. */
-  store = new Float64Array(2 * firstSize * 64)
+  store: Float64Array
+  /** Address of `store`. */
+  place: number
   private used = 0
   /** Rings given back, by size: lists that go through the first number of each. */
   private readonly free = new Map<number, number>()
+
+  constructor(private readonly arena: WasmArena) {
+    const doubles = 2 * firstSize * 64
+    this.place = arena.allocate(8 * doubles)
+    this.store = new Float64Array(arena.buffer, this.place, doubles)
+  }
 
   /** A new ring of `size` segments (a power of two): its place. */
   allocate(size: number): number {
@@ -25,7 +35,9 @@ export class SegmentRings {
     const place = this.used
     this.used += 2 * size
     while (this.used > this.store.length) {
-      const larger = new Float64Array(2 * this.store.length)
+      const doubles = 2 * this.store.length
+      this.place = this.arena.allocate(8 * doubles)
+      const larger = new Float64Array(this.arena.buffer, this.place, doubles)
       larger.set(this.store)
       this.store = larger
     }

@@ -14,74 +14,58 @@ import { flagAck, flagFin, flagRst, flagSyn } from '../capture/decode.js'
 import type { Frame } from '../capture/frame.js'
 import {
   batchFrames,
-  optionsOther,
-  optionsStamps,
   paddedStamps,
   type SegmentBatch,
-  segmentAcknowledgement,
-  segmentEcho,
-  segmentFlags,
-  segmentPayload,
   segmentRow,
-  segmentSequence,
-  segmentStamp,
   segmentWidth,
-  segmentWireLength,
 } from '../capture/segment-batch.js'
+import type { WasmArena } from '../support/wasm.js'
 import { DurationBuckets } from './duration-buckets.js'
+import { type AnswerList, OrdinarySegments } from './ordinary-segments.js'
 import { SegmentRings } from './segment-rings.js'
 import { SequenceSet } from './sequence-set.js'
-
-// Integers that every segment needs.
-const state = 0
-const next = 1
-const toBeAcked = 2
-const lastAck = 3
-const lastWindow = 4
-const dupAcksInRow = 5
-/** First sequence number beyond the window that this direction last offered. */
-const windowEdge = 6
-const stamp = 7
-const ringPlace = 8
-const ringSize = 9
-const ringHead = 10
-const ringCount = 11
-const recoverEnd = 12
-const maxInFlight = 13
-const packets = 14
-const segments = 15
-/** Power of two: the other direction of a row is one exclusive or away. */
-const hotWidth = 16
-
-// Doubles that every segment needs.
-const nextNs = 0
-const lastAckNs = 1
-const stampNs = 2
-const bytes = 3
-const payloadBytes = 4
-const lastNs = 5
-const roundTripSumNs = 6
-const roundTripMinNs = 7
-const doubleWidth = 8
-
-// Bits of `state`.
-const known = 1
-const toBeAckedKnown = 2
-const baseKnown = 4
-const stampPending = 8
-const recovering = 16
-const wasKeepAlive = 32
-const wasZeroWindowProbe = 64
-const holes = 128
-const scaleKnown = 256
-const handshakeOpen = 512
-const scaleShift = 16
-
-const was = wasKeepAlive | wasZeroWindowProbe
-
-/** State of a direction in mid-connection that nothing special happened to. */
-const ordinary = known | toBeAckedKnown | baseKnown
-const ordinaryMask = ordinary | handshakeOpen | holes | was
+import {
+  baseKnown,
+  bytes,
+  doubleWidth,
+  dupAcksInRow,
+  flagsOfConnection,
+  handshakeOpen,
+  holes,
+  hotWidth,
+  known,
+  lastAck,
+  lastAckNs,
+  lastNs,
+  lastWindow,
+  maxInFlight,
+  next,
+  nextNs,
+  packets,
+  payloadBytes,
+  recoverEnd,
+  recovering,
+  ringCount,
+  ringHead,
+  ringPlace,
+  ringSize,
+  roundTripMinNs,
+  roundTripSumNs,
+  rowBytes,
+  scaleKnown,
+  scaleShift,
+  segments,
+  stamp,
+  stampNs,
+  stampPending,
+  state,
+  toBeAcked,
+  toBeAckedKnown,
+  was,
+  wasKeepAlive,
+  wasZeroWindowProbe,
+  windowEdge,
+} from './tcp-row.js'
 
 /** What a direction counts rarely; the order is that of the columns. */
 export const rareCounters = [
@@ -140,11 +124,10 @@ const synNs = 4
 const handshakeNs = 5
 const rareDoubleWidth = 6
 
-/** Of the flags of a batch's row. */
-const ordinaryFlags = (flagSyn | flagFin | flagRst | flagAck) << 16
-const flagsOfConnection = flagSyn | flagFin | flagRst
 const flagsOfEnds = flagSyn | flagFin
 
+/** Directions that there is room for at first. */
+const firstRows = 16
 /** A retransmission within this time of the duplicate acknowledgements is a fast one (Wireshark: 20 ms). */
 const fastNs = 20e6
 /** How late a segment may be and still count as reordered, as long as the handshake's round trip is unknown. */
@@ -182,22 +165,30 @@ export class TcpTable {
   repeated = 0
   roundTripNs = -1
 
-  /** After `takeBatch`: which of its segments completed a round trip, and which carried payload seen before. */
-  answers = 0
-  readonly answerAt = new Int32Array(batchFrames)
-  readonly answerNs = new Float64Array(batchFrames)
+  /** After `takeBatch`: which of its segments carried payload seen before. */
   repeats = 0
   readonly repeatAt = new Int32Array(batchFrames)
 
   private rows = 0
-  private hot = new Int32Array(hotWidth * 16)
-  private doubles = new Float64Array(doubleWidth * 16)
-  private rare = new Int32Array(rareWidth * 16)
-  private rareDoubles = new Float64Array(rareDoubleWidth * 16)
+  private rowsPlace: number
+  private hot: Int32Array
+  private doubles: Float64Array
+  private rare = new Int32Array(rareWidth * firstRows)
+  private rareDoubles = new Float64Array(rareDoubleWidth * firstRows)
   /** Sequence space of directions that have, or had, holes or repeats. */
   private readonly seen = new Map<number, SequenceSet>()
-  private readonly rings = new SegmentRings()
+  private readonly rings: SegmentRings
   private readonly buckets = new DurationBuckets()
+  private readonly ordinary: OrdinarySegments
+
+  /** Batches must come from a reader with the same arena. */
+  constructor(private readonly arena: WasmArena) {
+    this.rings = new SegmentRings(arena)
+    this.ordinary = new OrdinarySegments(arena)
+    this.rowsPlace = arena.allocate(firstRows * rowBytes)
+    this.hot = new Int32Array(arena.buffer, this.rowsPlace, firstRows * hotWidth)
+    this.doubles = new Float64Array(arena.buffer, this.rowsPlace, firstRows * doubleWidth)
+  }
 
   /** Rows for the two directions of a new connection; returns the even one. */
   add(): number {
@@ -238,101 +229,31 @@ export class TcpTable {
   /** Takes the segments of a batch, whose rows are known; `frame` is where those that need a closer look are decoded. */
   takeBatch(batch: SegmentBatch, frame: Frame): void {
     const { count, fields } = batch
-    this.answers = 0
+    const { answers, stampAnswers } = this.ordinary
+    answers.clear()
+    stampAnswers.clear()
     this.repeats = 0
     for (let i = this.takeOrdinary(batch, 0); i < count; i = this.takeOrdinary(batch, i + 1)) {
       batch.show(i, frame)
       this.advance(fields[segmentWidth * i + segmentRow]!, frame)
       if (this.repeated > 0) this.repeatAt[this.repeats++] = i
-      if (this.roundTripNs < 0) continue
-      this.answerAt[this.answers] = i
-      this.answerNs[this.answers++] = this.roundTripNs
+      if (this.roundTripNs >= 0) answers.push(i, this.roundTripNs)
     }
-    for (let k = 0; k < this.answers; k++) {
-      this.sample(fields[segmentWidth * this.answerAt[k]! + segmentRow]! ^ 1, this.answerNs[k]!)
+    for (let k = 0; k < answers.count; k++) {
+      this.sample(fields[segmentWidth * answers.index(k) + segmentRow]! ^ 1, answers.ns(k))
+    }
+    for (let k = 0; k < stampAnswers.count; k++) {
+      this.stampAnswered(fields[segmentWidth * stampAnswers.index(k) + segmentRow]! ^ 1, stampAnswers.ns(k))
     }
   }
 
-  /**
-   * Takes the segments of a batch from `first` on as long as there is nothing to judge about them: the next data in order,
-   * or news in an acknowledgement. Returns the first that is not so. Does what `takeAny` would do, without its questions.
-   */
-  private takeOrdinary(batch: SegmentBatch, first: number): number {
-    const { count, fields, timeNs } = batch
-    const { hot, doubles, answerAt, answerNs } = this
-    let store = this.rings.store
-    let answers = this.answers
-    let i = first
-    for (; i < count; i++) {
-      const at = segmentWidth * i
-      const row = fields[at + segmentRow]!
-      const own = row * hotWidth
-      const other = own ^ hotWidth
-      const times = row * doubleWidth
-      const length = fields[at + segmentPayload]!
-      const sequence = fields[at + segmentSequence]!
-      const acknowledgement = fields[at + segmentAcknowledgement]!
-      const flags = fields[at + segmentFlags]!
-      const window = flags & 0xffff
-      const after = (sequence + length) | 0
-      const acked = hot[other + lastAck]!
-      const bits = hot[own + state]!
-      const isOrdinary =
-        (bits & ordinaryMask) === ordinary &&
-        (flags & ordinaryFlags) === flagAck << 16 &&
-        sequence === hot[own + next] &&
-        window !== 0 &&
-        ((acknowledgement - hot[other + toBeAcked]!) | 0) <= 0 &&
-        (hot[other + state]! & toBeAckedKnown) !== 0 &&
-        (length === 0
-          ? acknowledgement !== hot[own + lastAck] || window !== hot[own + lastWindow]
-          : length > 1 && (acked === 0 || ((after - acked) | 0) > 0)) &&
-        flags >>> 28 !== optionsOther
-      if (!isOrdinary) break
+  /** Round trips that the last batch's segments completed. */
+  get answers(): AnswerList {
+    return this.ordinary.answers
+  }
 
-      const now = timeNs[i]!
-      hot[own + packets] = hot[own + packets]! + 1
-      doubles[times + bytes] = doubles[times + bytes]! + fields[at + segmentWireLength]!
-      doubles[times + lastNs] = now
-      doubles[times + lastAckNs] = now
-      if (acknowledgement !== hot[own + lastAck]) {
-        hot[own + dupAcksInRow] = 0
-        hot[own + lastAck] = acknowledgement
-      }
-      hot[own + lastWindow] = window
-      hot[own + windowEdge] = (acknowledgement + (window << (bits >>> scaleShift))) | 0
-      if (length > 0) {
-        if (after === hot[other + windowEdge]) this.checkWindow(row)
-        hot[own + segments] = hot[own + segments]! + 1
-        doubles[times + payloadBytes] = doubles[times + payloadBytes]! + length
-        if (sequence === hot[own + toBeAcked]) hot[own + toBeAcked] = after
-        hot[own + next] = after
-        doubles[times + nextNs] = now
-        if (acked !== 0 && ((after - acked) | 0) > hot[own + maxInFlight]!)
-          hot[own + maxInFlight] = (after - acked) | 0
-        const inRing = hot[own + ringCount]!
-        if (inRing === hot[own + ringSize]!) {
-          this.growRing(own)
-          store = this.rings.store
-        }
-        const end = hot[own + ringPlace]! + 2 * ((hot[own + ringHead]! + inRing) & (hot[own + ringSize]! - 1))
-        store[end] = after
-        store[end + 1] = now
-        hot[own + ringCount] = inRing + 1
-      }
-      if (hot[other + ringCount]! > 0) {
-        const sentNs = this.answered(row ^ 1, acknowledgement)
-        if (sentNs >= 0) {
-          answerAt[answers] = i
-          answerNs[answers++] = now - sentNs
-        }
-      }
-      if (flags >>> 28 === optionsStamps) {
-        this.readStamps(row, fields[at + segmentStamp]!, fields[at + segmentEcho]!, now)
-      }
-    }
-    this.answers = answers
-    return i
+  private takeOrdinary(batch: SegmentBatch, first: number): number {
+    return this.ordinary.take(batch, this.rowsPlace, this.rings.place, first)
   }
 
   /** `take`, but for the account of the round trip. */
@@ -765,7 +686,7 @@ export class TcpTable {
     const other = own ^ hotWidth
     if ((hot[other + state]! & stampPending) !== 0 && ((echo - hot[other + stamp]!) | 0) >= 0) {
       hot[other + state] = hot[other + state]! & ~stampPending
-      this.stampAnswered(row ^ 1, timeNs)
+      this.stampAnswered(row ^ 1, timeNs - this.doubles[(row ^ 1) * doubleWidth + stampNs]!)
     }
     if ((hot[own + state]! & stampPending) === 0 && value !== hot[own + stamp]) {
       hot[own + state] = hot[own + state]! | stampPending
@@ -774,8 +695,7 @@ export class TcpTable {
     }
   }
 
-  private stampAnswered(row: number, timeNs: number): void {
-    const ns = timeNs - this.doubles[row * doubleWidth + stampNs]!
+  private stampAnswered(row: number, ns: number): void {
     const extra = row * rareDoubleWidth
     this.note(row, stampedRoundTrips)
     this.rareDoubles[extra + stampedSumNs] = this.rareDoubles[extra + stampedSumNs]! + ns
@@ -783,8 +703,10 @@ export class TcpTable {
   }
 
   private grow(): void {
-    this.hot = twice(this.hot, new Int32Array(2 * this.hot.length))
-    this.doubles = twice(this.doubles, new Float64Array(2 * this.doubles.length))
+    const ints = 2 * this.hot.length
+    this.rowsPlace = this.arena.allocate(4 * ints)
+    this.hot = twice(this.hot, new Int32Array(this.arena.buffer, this.rowsPlace, ints))
+    this.doubles = new Float64Array(this.arena.buffer, this.rowsPlace, ints / 2)
     this.rare = twice(this.rare, new Int32Array(2 * this.rare.length))
     this.rareDoubles = twice(this.rareDoubles, new Float64Array(2 * this.rareDoubles.length))
   }

@@ -6,12 +6,13 @@
 
 import { EventEmitter } from 'node:events'
 import { createRequire } from 'node:module'
+import { WasmArena } from '../support/wasm.js'
 import type { ByteSource } from './bytes.js'
 import { Frame } from './frame.js'
 import { pcapHeaderBytes } from './pcap.js'
 import type { FrameReader } from './read.js'
 import { type CaptureProblem, maxFrameBytes, type TimeBase } from './record-scanner.js'
-import type { SegmentBatch } from './segment-batch.js'
+import { SegmentBatch } from './segment-batch.js'
 
 /** The part of pcap-parser that is used. */
 interface Parser {
@@ -45,6 +46,8 @@ class Feed extends EventEmitter {
 export class PipeReader implements FrameReader {
   readonly format = 'pcap-us'
   readonly dropped = undefined
+  readonly arena = new WasmArena()
+  readonly batch = new SegmentBatch(this.arena)
   readonly frame = new Frame()
   snapLength = 0
   linkTypes: number[] = []
@@ -97,9 +100,7 @@ export class PipeReader implements FrameReader {
   }
 
   /** None: what a package hands out one by one is not worth gathering. */
-  gather(batch: SegmentBatch): void {
-    batch.count = 0
-  }
+  gather(): void {}
 
   async fill(): Promise<boolean> {
     this.packets = []

@@ -13,7 +13,7 @@ import {
   step,
   type TimeBase,
 } from './record-scanner.js'
-import { batchFrames, type SegmentBatch } from './segment-batch.js'
+import type { SegmentBatch } from './segment-batch.js'
 import type { Window } from './window.js'
 
 export const pcapHeaderBytes = 24
@@ -58,8 +58,7 @@ export class PcapScanner implements RecordScanner {
   private readonly fractionNs: number
   private readonly linkType: number
   private readonly timeBase: TimeBase
-  // -0 makes the engine keep this as a double, so that times are doubles from the first one on; they soon pass 2^31.
-  private baseSeconds = -0
+  private baseSeconds = 0
   private started = false
 
   /** Reads the 24-byte file header at the cursor. */
@@ -104,24 +103,9 @@ export class PcapScanner implements RecordScanner {
 
   /** Only of little-endian files: no box that writes captures today is of the other kind. */
   gather(window: Window, batch: SegmentBatch): void {
-    batch.begin(window)
+    batch.clear()
     if (!this.little || this.linkType !== linkEthernet || !this.started) return
-    const { view, limit } = window
-    const { timeNs } = batch
-    const baseSeconds = this.baseSeconds
-    const fractionNs = this.fractionNs
-    let at = window.position
-    while (batch.count < batchFrames && limit - at >= recordHeaderBytes) {
-      const capLength = view.getUint32(at + 8, true)
-      const start = at + recordHeaderBytes
-      const end = start + capLength
-      if (capLength > maxFrameBytes || end > limit) break
-      if (!batch.put(view, start, end, view.getInt32(at + 12, true))) break
-      timeNs[batch.count++] =
-        (view.getUint32(at, true) - baseSeconds) * 1e9 + view.getUint32(at + 4, true) * fractionNs
-      at = end
-    }
-    window.position = at
+    batch.gather(window, this.baseSeconds, this.fractionNs)
   }
 
   atEnd(rest: number, offset: number): CaptureProblem | undefined {

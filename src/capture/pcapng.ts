@@ -88,8 +88,8 @@ export class PcapngScanner implements RecordScanner {
     }
   }
 
-  gather(window: Window, batch: SegmentBatch): void {
-    batch.begin(window)
+  gather(_window: Window, batch: SegmentBatch): void {
+    batch.clear()
   }
 
   atEnd(rest: number, offset: number): CaptureProblem | undefined {

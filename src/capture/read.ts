@@ -4,6 +4,7 @@
  */
 
 import { usageError } from '../support/errors.js'
+import { WasmArena } from '../support/wasm.js'
 import { type ByteSource, openBytes, standardInput } from './bytes.js'
 import { Frame } from './frame.js'
 import { isPcapMagic, PcapScanner, pcapHeaderBytes, pcapMagic } from './pcap.js'
@@ -14,7 +15,7 @@ import {
   step,
   TimeBase,
 } from './record-scanner.js'
-import type { SegmentBatch } from './segment-batch.js'
+import { SegmentBatch } from './segment-batch.js'
 import { headroomBytes, Window } from './window.js'
 
 const chunkBytes = 1024 * 1024
@@ -38,8 +39,12 @@ export interface FrameReader {
   readonly problem: CaptureProblem | undefined
   /** Moves `frame` to the next frame of the chunk in memory; false when a `fill` is due. */
   next(): boolean
-  /** Moves over the frames that come next as long as they go into a batch; `next` continues after them. */
-  gather(batch: SegmentBatch): void
+  /** Where the capture's bytes are, and what works on them in bulk may put its own. */
+  readonly arena: WasmArena
+  /** Rows of the frames that `gather` moved over. */
+  readonly batch: SegmentBatch
+  /** Moves over the frames that come next as long as they go into `batch`; `next` continues after them. */
+  gather(): void
   /** Gets the next chunk; false at the end of the capture or at the place where it is broken. */
   fill(): Promise<boolean>
   close(): Promise<void>
@@ -58,10 +63,11 @@ export async function openCapture(path: string, timeBase = new TimeBase()): Prom
 
 async function readerFor(path: string, source: ByteSource, timeBase: TimeBase): Promise<FrameReader> {
   const name = path === standardInput ? 'standard input' : path
-  const first = new Uint8Array(headroomBytes + chunkBytes)
+  const arena = new WasmArena()
+  const first = chunkIn(arena)
   const got = await readAtLeast(source, first, pcapHeaderBytes)
   if (got === 0) throw usageError(`${name} is empty${because(source)}`, { code: 'capture-format' })
-  const view = new DataView(first.buffer)
+  const view = new DataView(first.buffer, first.byteOffset)
   const magic = got < 4 ? 0 : view.getUint32(headroomBytes, true)
   const isPcap = isPcapMagic(magic)
   if (!isPcap && magic !== sectionHeaderType) {
@@ -82,13 +88,20 @@ async function readerFor(path: string, source: ByteSource, timeBase: TimeBase): 
   }
   const window = new Window()
   window.continueWith(first, headroomBytes, headroomBytes + got)
-  return new ScanningReader(source, await scannerFor(isPcap, window, timeBase), window)
+  return new ScanningReader(source, await scannerFor(isPcap, window, timeBase), window, arena)
 }
 
 async function scannerFor(isPcap: boolean, window: Window, timeBase: TimeBase): Promise<RecordScanner> {
   if (isPcap) return new PcapScanner(window, timeBase)
   const { PcapngScanner } = await import('./pcapng.js')
   return new PcapngScanner(timeBase)
+}
+
+/** Room for a chunk and its headroom. */
+function chunkIn(arena: WasmArena): Uint8Array {
+  const bytes = headroomBytes + chunkBytes
+  const place = arena.allocate(bytes)
+  return new Uint8Array(arena.buffer, place, bytes)
 }
 
 async function readAtLeast(source: ByteSource, bytes: Uint8Array, wanted: number): Promise<number> {
@@ -112,12 +125,21 @@ class ScanningReader implements FrameReader {
   private readonly window: Window
   private readonly source: ByteSource
   private readonly scanner: RecordScanner
-  private spare: Uint8Array = new Uint8Array(headroomBytes + chunkBytes)
+  readonly batch: SegmentBatch
+  /** The window is on one of them; the other one is read into. */
+  private readonly chunks: readonly [Uint8Array, Uint8Array]
   private coming: Promise<number> | undefined
   private ended = false
   private endProblem: CaptureProblem | undefined
 
-  constructor(source: ByteSource, scanner: RecordScanner, window: Window) {
+  constructor(
+    source: ByteSource,
+    scanner: RecordScanner,
+    window: Window,
+    readonly arena: WasmArena,
+  ) {
+    this.chunks = [window.bytes, chunkIn(arena)]
+    this.batch = new SegmentBatch(arena)
     this.source = source
     this.scanner = scanner
     this.window = window
@@ -145,8 +167,8 @@ class ScanningReader implements FrameReader {
     return this.scanner.next(this.window, this.frame) === step.record
   }
 
-  gather(batch: SegmentBatch): void {
-    this.scanner.gather(this.window, batch)
+  gather(): void {
+    this.scanner.gather(this.window, this.batch)
   }
 
   async fill(): Promise<boolean> {
@@ -158,9 +180,7 @@ class ScanningReader implements FrameReader {
       this.endProblem = this.problemAtEnd()
       return false
     }
-    const used = this.window.bytes
     this.window.continueWith(this.spare, headroomBytes, headroomBytes + got)
-    this.spare = used.length === this.spare.length ? used : new Uint8Array(this.spare.length)
     this.coming = this.readAhead()
     return true
   }
@@ -176,6 +196,11 @@ class ScanningReader implements FrameReader {
     if (this.source.problem === undefined) return problem
     const message = `the compressed data are broken after ${offset + rest} bytes: ${this.source.problem}`
     return { kind: 'truncated', offset: problem?.offset ?? offset, message }
+  }
+
+  private get spare(): Uint8Array {
+    const [one, other] = this.chunks
+    return this.window.bytes === one ? other : one
   }
 
   private readAhead(): Promise<number> {

@@ -7,8 +7,21 @@
  * milliseconds, and the processor fetches the state of many flows at a time.
  */
 
+import {
+  again,
+  type Code,
+  f64,
+  i32,
+  leaveIf,
+  loop,
+  swapped,
+  type WasmArena,
+  WasmFunction,
+  when,
+} from '../support/wasm.js'
 import { decode, flagSyn, linkEthernet, protocolTcp } from './decode.js'
 import type { Frame } from './frame.js'
+import { maxFrameBytes } from './record-scanner.js'
 import { Window } from './window.js'
 
 /** Frames in a batch: few enough that the rows stay in the first-level cache. */
@@ -46,90 +59,70 @@ export const optionsOther = 2
 /** Pad, pad, kind 8, length 10. */
 export const paddedStamps = 0x0101080a
 
-const typeTagged = 0x8100
-const typeIpv4 = 0x0800
+// As they stand in memory, read by a little-endian machine.
+const typeTagged = 0x0081
+const typeIpv4 = 0x0008
+const fragmentBits = 0xff1f_0000
+const paddedStampsInMemory = 0x0a080101
+
+const recordHeaderBytes = 16
 const ipBytes = 20
 const tcpBytes = 20
-const shortest = 14 + ipBytes + tcpBytes
+const shortestBytes = 14 + ipBytes + tcpBytes
 
 export class SegmentBatch {
-  count = 0
+  /** Address of the rows. */
+  readonly rows: number
+  /** Address of the times. */
+  readonly times: number
+  readonly fields: Int32Array
+  readonly timeNs: Float64Array
+  private readonly counted: Int32Array
   private window = new Window()
-  readonly timeNs = new Float64Array(batchFrames)
-  readonly fields = new Int32Array(segmentWidth * batchFrames)
+  private gatherRecords: ((...args: number[]) => number) | undefined
 
-  /** Empties the batch; what is `put` from here on lies in `window`. */
-  begin(window: Window): void {
-    this.count = 0
-    this.window = window
+  constructor(private readonly arena: WasmArena) {
+    this.rows = arena.allocate(4 * segmentWidth * batchFrames)
+    this.times = arena.allocate(8 * batchFrames)
+    const counter = arena.allocate(4)
+    this.fields = new Int32Array(arena.buffer, this.rows, segmentWidth * batchFrames)
+    this.timeNs = new Float64Array(arena.buffer, this.times, batchFrames)
+    this.counted = new Int32Array(arena.buffer, counter, 1)
+  }
+
+  get count(): number {
+    return this.counted[0]!
+  }
+
+  clear(): void {
+    this.counted[0] = 0
   }
 
   /**
-   * Writes the row of the frame at `start..end` of `view`, which is Ethernet; false if it is not of the kind that goes
-   * into batches. The caller writes the time and counts.
+   * Moves `window` over records of a little-endian pcap file with Ethernet frames, and takes their rows. Times count
+   * from second `baseSeconds`; `fractionNs` is the unit of the stamps' second half.
    */
-  put(view: DataView, start: number, end: number, wireLength: number): boolean {
-    if (end - start < shortest || wireLength < 0) return false
-    const typeAndTag = view.getInt32(start + 12)
-    let network = start + 14
-    let tag = 0
-    if (typeAndTag >>> 16 === typeTagged) {
-      network = start + 18
-      if (end - network < ipBytes + tcpBytes || view.getUint16(start + 16) !== typeIpv4) return false
-      tag = (((typeAndTag & 0xfff) + 1) << 16) | ((((typeAndTag >>> 13) & 7) + 1) << 8)
-    } else if (typeAndTag >>> 16 !== typeIpv4) return false
-    const first = view.getInt32(network)
-    const transport = network + ipBytes
-    const flags = view.getInt32(transport + 12)
-    const headerBytes = (flags >>> 26) & 60
-    const total = first & 0xffff
-    const payload = total - ipBytes - headerBytes
-    if (
-      first >>> 24 !== 0x45 ||
-      (view.getInt32(network + 4) & 0x1fff) !== 0 ||
-      view.getUint8(network + 9) !== protocolTcp ||
-      (flags & (flagSyn << 16)) !== 0 ||
-      headerBytes < tcpBytes ||
-      payload < 0 ||
-      total > wireLength - (network - start)
-    ) {
-      return false
-    }
-    const fields = this.fields
-    const at = segmentWidth * this.count
-    let options = optionsNone
-    if (headerBytes > tcpBytes) {
-      options = optionsOther
-      if (headerBytes === tcpBytes + 12 && transport + headerBytes <= end) {
-        if (view.getInt32(transport + tcpBytes) === paddedStamps) {
-          options = optionsStamps
-          fields[at + segmentStamp] = view.getInt32(transport + 24)
-          fields[at + segmentEcho] = view.getInt32(transport + 28)
-        }
-      }
-    }
-    fields[at + segmentStart] = start
-    fields[at + segmentEnd] = end
-    fields[at + segmentWireLength] = wireLength
-    fields[at + segmentMarks] = tag | (((first >>> 18) & 63) + 1)
-    fields[at + segmentSource] = view.getInt32(network + 12)
-    fields[at + segmentDestination] = view.getInt32(network + 16)
-    fields[at + segmentPorts] = view.getInt32(transport)
-    fields[at + segmentSequence] = view.getInt32(transport + 4)
-    fields[at + segmentAcknowledgement] = view.getInt32(transport + 8)
-    fields[at + segmentFlags] = (options << 28) | (flags & 0x0fff_ffff)
-    fields[at + segmentPayload] = payload
-    return true
+  gather(window: Window, baseSeconds: number, fractionNs: number): void {
+    this.clear()
+    const { bytes } = window
+    // Windows that had to be joined lie outside of the arena: `next` gets over them.
+    if (!(bytes.buffer instanceof SharedArrayBuffer) || baseSeconds < 0 || baseSeconds >= 2 ** 32) return
+    this.window = window
+    this.gatherRecords ??= gatherFunction(this.arena, this.rows, this.times, this.counted.byteOffset)
+    const { byteOffset } = bytes
+    window.position =
+      this.gatherRecords(byteOffset + window.position, byteOffset + window.limit, baseSeconds, fractionNs) -
+      byteOffset
   }
 
   /** Decodes frame `i` of the batch into `frame`. */
   show(i: number, frame: Frame): void {
-    const { window } = this
+    const { bytes, view } = this.window
     const at = segmentWidth * i
-    const start = this.fields[at + segmentStart]!
-    const end = this.fields[at + segmentEnd]!
-    frame.bytes = window.bytes
-    frame.view = window.view
+    const start = this.fields[at + segmentStart]! - bytes.byteOffset
+    const end = this.fields[at + segmentEnd]! - bytes.byteOffset
+    frame.bytes = bytes
+    frame.view = view
     frame.linkType = linkEthernet
     frame.start = start
     frame.end = end
@@ -138,4 +131,141 @@ export class SegmentBatch {
     frame.timeNs = this.timeNs[i]!
     decode(frame)
   }
+}
+
+/**
+ * Parameters: where the first record is, where the bytes end, the base second, nanoseconds in a fraction. Returns where
+ * it stopped, and leaves the number of rows at `counter`.
+ */
+function gatherFunction(
+  arena: WasmArena,
+  rows: number,
+  times: number,
+  counter: number,
+): (...args: number[]) => number {
+  const code = new WasmFunction()
+  const at = code.parameter()
+  const limit = code.parameter()
+  const baseSeconds = code.parameter()
+  const fractionNs = code.parameter()
+  const row = code.local('i32')
+  const time = code.local('i32')
+  const start = code.local('i32')
+  const end = code.local('i32')
+  const capLength = code.local('i32')
+  const wireLength = code.local('i32')
+  const network = code.local('i32')
+  const marks = code.local('i32')
+  const word = code.local('i32')
+  const first = code.local('i32')
+  const flags = code.local('i32')
+  const headerBytes = code.local('i32')
+  const payload = code.local('i32')
+  const options = code.local('i32')
+  const n = i32.constant
+  /** The 32 bits at `address` + `offset`, which are in network order. */
+  const big = (address: Code, offset: number): Code => [
+    ...word.set(i32.load(address, offset)),
+    ...swapped(word),
+  ]
+  const put = (field: number, value: Code): Code => i32.store(row.get, 4 * field, value)
+  const has = (a: Code, bits: number): Code => i32.and(a, n(bits))
+
+  return code.compile(
+    arena,
+    row.set(n(rows)),
+    time.set(n(times)),
+    loop(
+      leaveIf(i32.equal(time.get, n(times + 8 * batchFrames))),
+      leaveIf(i32.less(i32.subtract(limit.get, at.get), n(recordHeaderBytes))),
+      capLength.set(i32.load(at.get, 8)),
+      start.set(i32.add(at.get, n(recordHeaderBytes))),
+      leaveIf(i32.less(capLength.get, n(shortestBytes))),
+      leaveIf(i32.greater(capLength.get, n(maxFrameBytes))),
+      end.set(i32.add(start.get, capLength.get)),
+      leaveIf(i32.greater(end.get, limit.get)),
+      wireLength.set(i32.load(at.get, 12)),
+      leaveIf(i32.less(wireLength.get, n(0))),
+
+      network.set(i32.add(start.get, n(14))),
+      marks.set(n(0)),
+      when(i32.equal(i32.load16(start.get, 12), n(typeTagged)), [
+        network.set(i32.add(start.get, n(18))),
+        // The word with the tag in its upper half; its VLAN number and PCP move to their places one by one.
+        word.set(i32.load(start.get, 14)),
+        word.set(i32.shiftRight(swapped(word), n(16))),
+        marks.set(
+          i32.or(
+            i32.shiftLeft(i32.add(has(word.get, 0xfff), n(1)), n(16)),
+            i32.shiftLeft(i32.add(i32.shiftRight(word.get, n(13)), n(1)), n(8)),
+          ),
+        ),
+      ]),
+      leaveIf(i32.less(i32.subtract(end.get, network.get), n(ipBytes + tcpBytes))),
+      leaveIf(i32.unequal(i32.load16(i32.subtract(network.get, n(2))), n(typeIpv4))),
+      first.set(big(network.get, 0)),
+      leaveIf(i32.unequal(i32.shiftRight(first.get, n(24)), n(0x45))),
+      leaveIf(has(i32.load(network.get, 4), fragmentBits)),
+      leaveIf(i32.unequal(i32.load8(network.get, 9), n(protocolTcp))),
+      flags.set(big(network.get, ipBytes + 12)),
+      leaveIf(has(flags.get, flagSyn << 16)),
+      headerBytes.set(has(i32.shiftRight(flags.get, n(26)), 60)),
+      leaveIf(i32.less(headerBytes.get, n(tcpBytes))),
+      payload.set(i32.subtract(i32.subtract(has(first.get, 0xffff), n(ipBytes)), headerBytes.get)),
+      leaveIf(i32.less(payload.get, n(0))),
+      // The length that the header claims, and what is left of the frame.
+      leaveIf(
+        i32.greater(
+          has(first.get, 0xffff),
+          i32.subtract(wireLength.get, i32.subtract(network.get, start.get)),
+        ),
+      ),
+
+      options.set(n(optionsNone)),
+      when(i32.greater(headerBytes.get, n(tcpBytes)), [
+        options.set(n(optionsOther)),
+        when(
+          i32.and(
+            i32.equal(headerBytes.get, n(tcpBytes + 12)),
+            i32.atMost(i32.add(network.get, n(ipBytes + tcpBytes + 12)), end.get),
+          ),
+          [
+            when(i32.equal(i32.load(network.get, ipBytes + tcpBytes), n(paddedStampsInMemory)), [
+              options.set(n(optionsStamps)),
+              put(segmentStamp, big(network.get, ipBytes + tcpBytes + 4)),
+              put(segmentEcho, big(network.get, ipBytes + tcpBytes + 8)),
+            ]),
+          ],
+        ),
+      ]),
+      put(segmentStart, start.get),
+      put(segmentEnd, end.get),
+      put(segmentWireLength, wireLength.get),
+      put(segmentMarks, i32.or(marks.get, i32.add(has(i32.shiftRight(first.get, n(18)), 63), n(1)))),
+      put(segmentSource, big(network.get, 12)),
+      put(segmentDestination, big(network.get, 16)),
+      put(segmentPorts, big(network.get, ipBytes)),
+      put(segmentSequence, big(network.get, ipBytes + 4)),
+      put(segmentAcknowledgement, big(network.get, ipBytes + 8)),
+      put(segmentFlags, i32.or(i32.shiftLeft(options.get, n(28)), has(flags.get, 0x0fff_ffff))),
+      put(segmentPayload, payload.get),
+      f64.store(
+        time.get,
+        0,
+        f64.add(
+          f64.multiply(
+            f64.subtract(f64.fromUnsigned(i32.load(at.get)), f64.fromUnsigned(baseSeconds.get)),
+            f64.constant(1e9),
+          ),
+          f64.multiply(f64.fromUnsigned(i32.load(at.get, 4)), f64.fromSigned(fractionNs.get)),
+        ),
+      ),
+      row.set(i32.add(row.get, n(4 * segmentWidth))),
+      time.set(i32.add(time.get, n(8))),
+      at.set(end.get),
+      again,
+    ),
+    i32.store(n(counter), 0, i32.shiftRight(i32.subtract(time.get, n(times)), n(3))),
+    at.get,
+  )
 }
