@@ -2,13 +2,7 @@
 
 import { flagAck, flagSyn } from '../capture/decode.js'
 import type { Frame } from '../capture/frame.js'
-import {
-  type SegmentBatch,
-  segmentMarks,
-  segmentPayload,
-  segmentRow,
-  segmentWidth,
-} from '../capture/segment-batch.js'
+import { type SegmentBatch, segmentMarks, segmentRow, segmentWidth } from '../capture/segment-batch.js'
 import { WasmArena } from '../support/wasm.js'
 import { type ClassCounters, ClassTable } from './class-table.js'
 import { FlowTable } from './flow-table.js'
@@ -33,7 +27,7 @@ export class CapturePass {
   lastNs = Number.NEGATIVE_INFINITY
   readonly clock: SeriesClock
   readonly classes: ClassTable
-  readonly flows = new FlowTable()
+  readonly flows: FlowTable
   /** Counters of the two directions of flow n in rows 2 n and 2 n + 1. */
   readonly directions: TcpTable
   /** Series of each row of `directions`, if they were asked for. */
@@ -44,9 +38,10 @@ export class CapturePass {
 
   /** Batches must come from a reader with the same arena. */
   constructor({ intervalNs, seriesOfFlows = false, pageDots = false }: PassOptions, arena = new WasmArena()) {
+    this.flows = new FlowTable(arena)
     this.directions = new TcpTable(arena)
     this.clock = new SeriesClock(intervalNs)
-    this.classes = new ClassTable(this.clock)
+    this.classes = new ClassTable(this.clock, arena)
     this.directionSeries = seriesOfFlows ? [] : undefined
     this.migrations = new MigrationWatch(this.flows, pageDots)
   }
@@ -79,40 +74,33 @@ export class CapturePass {
 
   /** Counts the frames of a batch; `frame` is where those that need a closer look are decoded. */
   takeBatch(batch: SegmentBatch, frame: Frame): void {
-    const { count, fields, timeNs } = batch
-    const { directions, migrations } = this
-    if (this.packets === 0) this.clock.originNs = timeNs[0]!
+    const { count } = batch
+    const { classes, directions } = this
+    if (this.packets === 0) this.clock.originNs = batch.timeNs[0]!
     this.packets += count
-    this.countTimes(batch)
-    this.classes.countBatch(batch)
+    classes.countBatch(batch)
+    if (classes.earliestNs < this.firstNs) this.firstNs = classes.earliestNs
+    if (classes.latestNs > this.lastNs) this.lastNs = classes.latestNs
     this.flows.findBatch(batch)
     while (this.knownFlows < this.flows.count) this.add()
-    directions.takeBatch(batch, frame)
-    for (let k = 0; k < directions.repeats; k++) {
-      this.classOf(batch, directions.repeatAt[k]!).retransmits++
+    directions.beginBatch()
+    for (let i = directions.takeOrdinary(batch, 0); i < count; i = directions.takeOrdinary(batch, i + 1)) {
+      this.takeOther(batch, i, frame)
     }
+    directions.endBatch(batch)
     const { answers } = directions
     for (let k = 0; k < answers.count; k++) {
       this.classOf(batch, answers.index(k)).roundTrips.add(answers.ns(k))
     }
-    for (let i = 0; i < count; i++) {
-      const row = fields[segmentWidth * i + segmentRow]!
-      if (fields[segmentWidth * i + segmentPayload] === 0 || migrations.ignores(row)) continue
-      batch.show(i, frame)
-      migrations.segment(row, frame)
-    }
   }
 
-  private countTimes({ count, timeNs }: SegmentBatch): void {
-    let first = this.firstNs
-    let last = this.lastNs
-    for (let i = 0; i < count; i++) {
-      const now = timeNs[i]!
-      if (now < first) first = now
-      if (now > last) last = now
-    }
-    this.firstNs = first
-    this.lastNs = last
+  /** A segment of a batch that there is something to judge about, or to look into. */
+  private takeOther(batch: SegmentBatch, i: number, frame: Frame): void {
+    const row = batch.fields[segmentWidth * i + segmentRow]!
+    batch.show(i, frame)
+    this.directions.takeOther(row, i, frame)
+    if (this.directions.repeated > 0) this.classOf(batch, i).retransmits++
+    this.lookInto(row, frame)
   }
 
   private classOf(batch: SegmentBatch, i: number): ClassCounters {
@@ -126,7 +114,13 @@ export class CapturePass {
       this.add()
     }
     this.directions.take(direction, frame)
-    this.migrations.segment(direction, frame)
+    this.lookInto(direction, frame)
+  }
+
+  private lookInto(direction: number, frame: Frame): void {
+    const { directions, migrations } = this
+    migrations.segment(direction, frame)
+    for (const row of [direction, direction ^ 1]) directions.ignorePayload(row, migrations.ignores(row))
   }
 
   private add(): void {

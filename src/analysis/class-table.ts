@@ -1,13 +1,9 @@
 /** Counters per traffic class: what carries one VLAN number, PCP and DSCP. */
 
 import type { Frame } from '../capture/frame.js'
-import {
-  type SegmentBatch,
-  segmentMarks,
-  segmentPayload,
-  segmentWidth,
-  segmentWireLength,
-} from '../capture/segment-batch.js'
+import { type SegmentBatch, segmentMarks, segmentWidth } from '../capture/segment-batch.js'
+import type { WasmArena } from '../support/wasm.js'
+import { ClassRun } from './class-run.js'
 import { Histogram } from './histogram.js'
 import { Series, type SeriesClock } from './series.js'
 
@@ -43,32 +39,18 @@ export class ClassCounters {
   }
 
   /** Counts the frames of a batch from `first` on, as far as they are of one class and bin; returns where that ends. */
-  countRun(batch: SegmentBatch, first: number): number {
-    const { count, fields, timeNs } = batch
+  countRun(batch: SegmentBatch, first: number, run: ClassRun): number {
     const { series } = this
-    if (this.packets === 0) this.firstNs = timeNs[first]!
-    series.turnTo(timeNs[first]!)
-    const { binFromNs, binToNs } = series
-    const marks = fields[segmentWidth * first + segmentMarks]!
-    let bytes = 0
-    let payloadBytes = 0
-    let i = first
-    do {
-      bytes += fields[segmentWidth * i + segmentWireLength]!
-      payloadBytes += fields[segmentWidth * i + segmentPayload]!
-      i++
-    } while (
-      i < count &&
-      fields[segmentWidth * i + segmentMarks] === marks &&
-      timeNs[i]! >= binFromNs &&
-      timeNs[i]! < binToNs
-    )
-    this.packets += i - first
-    this.bytes += bytes
-    this.payloadBytes += payloadBytes
-    this.lastNs = timeNs[i - 1]!
-    series.addToBin(bytes, i - first)
-    return i
+    const firstNs = batch.timeNs[first]!
+    if (this.packets === 0) this.firstNs = firstNs
+    series.turnTo(firstNs)
+    const end = run.take(batch, first, series.binFromNs, series.binToNs)
+    this.packets += end - first
+    this.bytes += run.bytes
+    this.payloadBytes += run.payloadBytes
+    this.lastNs = batch.timeNs[end - 1]!
+    series.addToBin(run.bytes, end - first)
+    return end
   }
 }
 
@@ -84,7 +66,18 @@ export class ClassTable {
   private readonly blocks = new Int32Array(vlanValues).fill(none)
   private numbers = new Int32Array(0)
 
-  constructor(private readonly clock: SeriesClock) {}
+  private readonly run: ClassRun
+  /** Of the last batch. */
+  earliestNs = Number.POSITIVE_INFINITY
+  latestNs = Number.NEGATIVE_INFINITY
+
+  /** Batches must come from a reader with the same arena. */
+  constructor(
+    private readonly clock: SeriesClock,
+    arena: WasmArena,
+  ) {
+    this.run = new ClassRun(arena)
+  }
 
   of(frame: Frame): ClassCounters {
     return this.find(frame.vlan, frame.pcp, frame.dscp)
@@ -95,12 +88,17 @@ export class ClassTable {
     return this.find((marks >> 16) - 1, ((marks >> 8) & 0xff) - 1, (marks & 0xff) - 1)
   }
 
-  /** Counts the frames of a batch. */
+  /** Counts the frames of a batch, a run of one class after the other. */
   countBatch(batch: SegmentBatch): void {
     const { count, fields } = batch
+    const { run } = this
+    this.earliestNs = Number.POSITIVE_INFINITY
+    this.latestNs = Number.NEGATIVE_INFINITY
     for (let i = 0; i < count; ) {
       const row = this.ofMarks(fields[segmentWidth * i + segmentMarks]!)
-      i = row.countRun(batch, i)
+      i = row.countRun(batch, i, run)
+      if (run.earliestNs < this.earliestNs) this.earliestNs = run.earliestNs
+      if (run.latestNs > this.latestNs) this.latestNs = run.latestNs
     }
   }
 

@@ -14,6 +14,7 @@ import {
   segmentSource,
   segmentWidth,
 } from '../capture/segment-batch.js'
+import { again, type Code, i32, leaveIf, loop, type WasmArena, WasmFunction, when } from '../support/wasm.js'
 import { AddressBook, formatIpv4 } from './addresses.js'
 
 const none = -1
@@ -30,6 +31,10 @@ const openedByLow = 5
 const mark = 6
 const keyWidth = 8
 
+/** Sizes at first; both double when they have to. */
+const firstSlots = 1 << 12
+const firstKeys = 1 << 6
+
 /** Who talks with whom. `a` sent the first frame. */
 export interface FlowName {
   readonly protocol: number
@@ -45,8 +50,11 @@ export interface FlowName {
 
 export class FlowTable {
   count = 0
-  private slots = new Int32Array(1 << 12).fill(none)
-  private keys = new Int32Array(keyWidth << 6)
+  private slotsPlace: number
+  private slots: Int32Array
+  private keysPlace: number
+  private keys: Int32Array
+  private finder: ((...args: number[]) => number) | undefined
   private readonly addresses = new AddressBook()
   // The key of the frame at hand.
   private low = 0
@@ -61,6 +69,14 @@ export class FlowTable {
   private lastProtocol = none
   private lastRow = none
 
+  /** Batches must come from a reader with the same arena. */
+  constructor(private readonly arena: WasmArena) {
+    this.slotsPlace = arena.allocate(4 * firstSlots)
+    this.slots = new Int32Array(arena.buffer, this.slotsPlace, firstSlots).fill(none)
+    this.keysPlace = arena.allocate(4 * keyWidth * firstKeys)
+    this.keys = new Int32Array(arena.buffer, this.keysPlace, keyWidth * firstKeys)
+  }
+
   /** The row of the frame's direction, or -1 for a frame that is not IP. `count` tells whether the flow is new. */
   rowOf(frame: Frame): number {
     if (frame.ipVersion === 4) return this.find(frame, frame.sourceAddress, frame.destinationAddress, 0)
@@ -72,35 +88,18 @@ export class FlowTable {
   /** Writes into a batch the row of each of its frames. */
   findBatch(batch: SegmentBatch): void {
     const { count, fields } = batch
-    for (let i = 0; i < count; i++) {
+    this.finder ??= flowFinder(this.arena, batch)
+    const find = (first: number): number =>
+      this.finder!(this.slotsPlace, this.slots.length - 1, this.keysPlace, first, count)
+    for (let i = find(0); i < count; i = find(i + 1)) {
       const at = segmentWidth * i
-      const source = fields[at + segmentSource]!
-      const destination = fields[at + segmentDestination]!
-      const ports = fields[at + segmentPorts]!
-      const isTcp = this.lastProtocol === protocolTcp
-      if (
-        isTcp &&
-        ports === this.lastPorts &&
-        source === this.lastSource &&
-        destination === this.lastDestination
-      ) {
-        fields[at + segmentRow] = this.lastRow
-      } else if (
-        isTcp &&
-        ((ports << 16) | (ports >>> 16)) === this.lastPorts &&
-        source === this.lastDestination &&
-        destination === this.lastSource
-      ) {
-        fields[at + segmentRow] = this.lastRow ^ 1
-      } else {
-        fields[at + segmentRow] = this.turnTo(
-          source,
-          destination,
-          ports,
-          protocolTcp,
-          fields[at + segmentMarks]!,
-        )
-      }
+      fields[at + segmentRow] = this.lookUp(
+        fields[at + segmentSource]!,
+        fields[at + segmentDestination]!,
+        fields[at + segmentPorts]!,
+        protocolTcp,
+        fields[at + segmentMarks]!,
+      )
     }
   }
 
@@ -140,18 +139,7 @@ export class FlowTable {
     ) {
       return this.lastRow
     }
-    return this.turnTo(source, destination, ports, protocol, marksOf(frame))
-  }
-
-  /** Another flow than that of the frame before: finds it, and remembers it for the next. */
-  private turnTo(
-    source: number,
-    destination: number,
-    ports: number,
-    protocol: number,
-    marks: number,
-  ): number {
-    const row = this.lookUp(source, destination, ports, protocol, marks)
+    const row = this.lookUp(source, destination, ports, protocol, marksOf(frame))
     this.lastSource = source
     this.lastDestination = destination
     this.lastPorts = ports
@@ -196,7 +184,9 @@ export class FlowTable {
   private insert(marks: number): number {
     const flow = this.count++
     if (this.count * keyWidth > this.keys.length) {
-      const larger = new Int32Array(2 * this.keys.length)
+      const size = 2 * this.keys.length
+      this.keysPlace = this.arena.allocate(4 * size)
+      const larger = new Int32Array(this.arena.buffer, this.keysPlace, size)
       larger.set(this.keys)
       this.keys = larger
     }
@@ -250,7 +240,9 @@ export class FlowTable {
   }
 
   private growSlots(flows: number): void {
-    this.slots = new Int32Array(2 * this.slots.length).fill(none)
+    const size = 2 * this.slots.length
+    this.slotsPlace = this.arena.allocate(4 * size)
+    this.slots = new Int32Array(this.arena.buffer, this.slotsPlace, size).fill(none)
     for (let flow = 0; flow < flows; flow++) {
       if (this.keys[flow * keyWidth + nextInSlot] !== unlinked) this.link(flow)
     }
@@ -264,10 +256,115 @@ function marksOf(frame: Frame): number {
   return ((frame.vlan + 1) << 16) | ((frame.pcp + 1) << 8) | (frame.dscp + 1)
 }
 
+const factors = { low: 0x9e3779b1, high: 0x85ebca77, ports: 0xc2b2ae3d, mix: 0x2545f491 } as const
+
 function slotOf(low: number, high: number, ports: number, protocol: number): number {
   let hash =
-    Math.imul(low, 0x9e3779b1) ^ Math.imul(high, 0x85ebca77) ^ Math.imul(ports ^ protocol, 0xc2b2ae3d)
+    Math.imul(low, factors.low) ^ Math.imul(high, factors.high) ^ Math.imul(ports ^ protocol, factors.ports)
   hash ^= hash >>> 15
-  hash = Math.imul(hash, 0x2545f491)
+  hash = Math.imul(hash, factors.mix)
   return hash ^ (hash >>> 13)
+}
+
+/**
+ * `lookUp` for the frames of a batch. Parameters: where the slots are, their mask, where the keys are, and the frames to
+ * look up. Returns the first frame of which the flow is not known yet.
+ */
+function flowFinder(arena: WasmArena, batch: SegmentBatch): (...args: number[]) => number {
+  const code = new WasmFunction()
+  const slots = code.parameter()
+  const mask = code.parameter()
+  const keys = code.parameter()
+  const i = code.parameter()
+  const count = code.parameter()
+  const segment = code.local('i32')
+  const source = code.local('i32')
+  const destination = code.local('i32')
+  const ports = code.local('i32')
+  const turned = code.local('i32')
+  const fromLow = code.local('i32')
+  const low = code.local('i32')
+  const high = code.local('i32')
+  const sorted = code.local('i32')
+  const hash = code.local('i32')
+  const flow = code.local('i32')
+  const key = code.local('i32')
+  // The key of the flow at hand.
+  const lastLow = code.local('i32')
+  const lastHigh = code.local('i32')
+  const lastPorts = code.local('i32')
+  const lastFlow = code.local('i32')
+  const n = i32.constant
+  const of = (field: number): Code => i32.load(segment.get, 4 * field)
+  const ofKey = (field: number): Code => i32.load(key.get, 4 * field)
+  const mixed = (bits: number): Code => i32.xor(hash.get, i32.shiftRight(hash.get, n(bits)))
+  return code.compile(
+    arena,
+    lastFlow.set(n(none)),
+    loop(
+      leaveIf(i32.atLeast(i.get, count.get)),
+      segment.set(i32.add(n(batch.rows), i32.multiply(i.get, n(4 * segmentWidth)))),
+      source.set(of(segmentSource)),
+      destination.set(of(segmentDestination)),
+      ports.set(of(segmentPorts)),
+      turned.set(i32.rotateLeft(ports.get, n(16))),
+      fromLow.set(i32.less(source.get, destination.get)),
+      when(i32.equal(source.get, destination.get), [
+        fromLow.set(i32.atMost(i32.shiftRight(ports.get, n(16)), i32.and(ports.get, n(0xffff)))),
+      ]),
+      when(
+        fromLow.get,
+        [low.set(source.get), high.set(destination.get), sorted.set(ports.get)],
+        [low.set(destination.get), high.set(source.get), sorted.set(turned.get)],
+      ),
+      flow.set(lastFlow.get),
+      when(
+        i32.or(
+          i32.or(i32.xor(low.get, lastLow.get), i32.xor(high.get, lastHigh.get)),
+          i32.or(i32.xor(sorted.get, lastPorts.get), i32.equal(lastFlow.get, n(none))),
+        ),
+        [
+          hash.set(
+            i32.xor(
+              i32.xor(i32.multiply(low.get, n(factors.low)), i32.multiply(high.get, n(factors.high))),
+              i32.multiply(i32.xor(sorted.get, n(protocolTcp)), n(factors.ports)),
+            ),
+          ),
+          hash.set(i32.multiply(mixed(15), n(factors.mix))),
+          hash.set(i32.and(mixed(13), mask.get)),
+          flow.set(i32.load(i32.add(slots.get, i32.shiftLeft(hash.get, n(2))))),
+          loop(
+            leaveIf(i32.equal(flow.get, n(none))),
+            key.set(i32.add(keys.get, i32.multiply(flow.get, n(4 * keyWidth)))),
+            leaveIf(
+              i32.equal(
+                i32.or(
+                  i32.or(i32.xor(ofKey(lowAddress), low.get), i32.xor(ofKey(highAddress), high.get)),
+                  i32.or(i32.xor(ofKey(keyPorts), sorted.get), i32.xor(ofKey(keyProtocol), n(protocolTcp))),
+                ),
+                n(0),
+              ),
+            ),
+            flow.set(ofKey(nextInSlot)),
+            again,
+          ),
+          leaveIf(i32.equal(flow.get, n(none)), 1),
+          lastLow.set(low.get),
+          lastHigh.set(high.get),
+          lastPorts.set(sorted.get),
+          lastFlow.set(flow.get),
+        ],
+      ),
+      // Row 2 n is the direction of whoever sent the first frame.
+      key.set(i32.add(keys.get, i32.multiply(flow.get, n(4 * keyWidth)))),
+      i32.store(
+        segment.get,
+        4 * segmentRow,
+        i32.or(i32.shiftLeft(flow.get, n(1)), i32.xor(ofKey(openedByLow), fromLow.get)),
+      ),
+      i.set(i32.add(i.get, n(1))),
+      again,
+    ),
+    i.get,
+  )
 }

@@ -175,6 +175,7 @@ export class OrdinarySegments {
         ],
         [
           leaveIf(i32.less(length.get, n(2)), 1),
+          leaveIf(i32.equal(has(read(own, tcp.state), tcp.ignored), n(0)), 1),
           // Data that were acknowledged before, and data up to the edge of the window.
           leaveIf(
             i32.and(i32.unequal(acked.get, n(0)), i32.atMost(i32.subtract(after.get, acked.get), n(0))),

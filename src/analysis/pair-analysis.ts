@@ -10,6 +10,7 @@ import { decode } from '../capture/decode.js'
 import type { Frame } from '../capture/frame.js'
 import { type FrameReader, openCapture } from '../capture/read.js'
 import { TimeBase } from '../capture/record-scanner.js'
+import { WasmArena } from '../support/wasm.js'
 import { FlowTable } from './flow-table.js'
 import { FrameMatcher } from './frame-matcher.js'
 import { Histogram } from './histogram.js'
@@ -271,7 +272,7 @@ class Matching {
   otherMark = 0
   overtaken = false
   private seen = 0
-  private readonly flows = new FlowTable()
+  private readonly flows = new FlowTable(new WasmArena())
   private readonly identity = new Identity()
   private readonly waiting: readonly [FrameMatcher, FrameMatcher]
 

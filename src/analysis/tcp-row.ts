@@ -53,6 +53,8 @@ export const wasZeroWindowProbe = 64
 export const holes = 128
 export const scaleKnown = 256
 export const handshakeOpen = 512
+/** Nobody looks into the payload. */
+export const ignored = 1024
 export const scaleShift = 16
 
 export const was = wasKeepAlive | wasZeroWindowProbe

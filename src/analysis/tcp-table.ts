@@ -12,13 +12,7 @@
 
 import { flagAck, flagFin, flagRst, flagSyn } from '../capture/decode.js'
 import type { Frame } from '../capture/frame.js'
-import {
-  batchFrames,
-  paddedStamps,
-  type SegmentBatch,
-  segmentRow,
-  segmentWidth,
-} from '../capture/segment-batch.js'
+import { paddedStamps, type SegmentBatch, segmentRow, segmentWidth } from '../capture/segment-batch.js'
 import type { WasmArena } from '../support/wasm.js'
 import { DurationBuckets } from './duration-buckets.js'
 import { type AnswerList, OrdinarySegments } from './ordinary-segments.js'
@@ -33,6 +27,7 @@ import {
   handshakeOpen,
   holes,
   hotWidth,
+  ignored,
   known,
   lastAck,
   lastAckNs,
@@ -165,10 +160,6 @@ export class TcpTable {
   repeated = 0
   roundTripNs = -1
 
-  /** After `takeBatch`: which of its segments carried payload seen before. */
-  repeats = 0
-  readonly repeatAt = new Int32Array(batchFrames)
-
   private rows = 0
   private rowsPlace: number
   private hot: Int32Array
@@ -226,19 +217,28 @@ export class TcpTable {
     if (this.roundTripNs >= 0) this.sample(row ^ 1, this.roundTripNs)
   }
 
-  /** Takes the segments of a batch, whose rows are known; `frame` is where those that need a closer look are decoded. */
-  takeBatch(batch: SegmentBatch, frame: Frame): void {
-    const { count, fields } = batch
+  /**
+   * Takes the ordinary segments of a batch, whose rows are known, from `first` on; returns the first that is not. Between
+   * `beginBatch` and `endBatch` each segment is taken, in order, by this or by `takeOther`.
+   */
+  takeOrdinary(batch: SegmentBatch, first: number): number {
+    return this.ordinary.take(batch, this.rowsPlace, this.rings.place, first)
+  }
+
+  /** Takes segment `i` of the batch, which is in `frame`. */
+  takeOther(row: number, i: number, frame: Frame): void {
+    this.advance(row, frame)
+    if (this.roundTripNs >= 0) this.answers.push(i, this.roundTripNs)
+  }
+
+  beginBatch(): void {
+    this.answers.clear()
+    this.ordinary.stampAnswers.clear()
+  }
+
+  /** Accounts for the round trips of a batch. */
+  endBatch({ fields }: SegmentBatch): void {
     const { answers, stampAnswers } = this.ordinary
-    answers.clear()
-    stampAnswers.clear()
-    this.repeats = 0
-    for (let i = this.takeOrdinary(batch, 0); i < count; i = this.takeOrdinary(batch, i + 1)) {
-      batch.show(i, frame)
-      this.advance(fields[segmentWidth * i + segmentRow]!, frame)
-      if (this.repeated > 0) this.repeatAt[this.repeats++] = i
-      if (this.roundTripNs >= 0) answers.push(i, this.roundTripNs)
-    }
     for (let k = 0; k < answers.count; k++) {
       this.sample(fields[segmentWidth * answers.index(k) + segmentRow]! ^ 1, answers.ns(k))
     }
@@ -247,13 +247,15 @@ export class TcpTable {
     }
   }
 
-  /** Round trips that the last batch's segments completed. */
+  /** Round trips that the segments of the batch at hand completed. */
   get answers(): AnswerList {
     return this.ordinary.answers
   }
 
-  private takeOrdinary(batch: SegmentBatch, first: number): number {
-    return this.ordinary.take(batch, this.rowsPlace, this.rings.place, first)
+  /** Says whether somebody wants to see the payload of direction `row`: its segments are not ordinary then. */
+  ignorePayload(row: number, isIgnored: boolean): void {
+    const at = row * hotWidth + state
+    this.hot[at] = isIgnored ? this.hot[at]! | ignored : this.hot[at]! & ~ignored
   }
 
   /** `take`, but for the account of the round trip. */

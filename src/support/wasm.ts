@@ -60,6 +60,8 @@ export const f64 = {
   add: (a: Code, b: Code): Code => [...a, ...b, 0xa0],
   subtract: (a: Code, b: Code): Code => [...a, ...b, 0xa1],
   multiply: (a: Code, b: Code): Code => [...a, ...b, 0xa2],
+  less: (a: Code, b: Code): Code => [...a, ...b, 0x63],
+  atLeast: (a: Code, b: Code): Code => [...a, ...b, 0x66],
   fromUnsigned: (a: Code): Code => [...a, 0xb8],
   fromSigned: (a: Code): Code => [...a, 0xb7],
   /** To an integer, towards 0. */

@@ -1,0 +1,96 @@
+/** Adds up the frames of a batch that follow each other in one class and one bin of time. */
+
+import {
+  type SegmentBatch,
+  segmentMarks,
+  segmentPayload,
+  segmentWidth,
+  segmentWireLength,
+} from '../capture/segment-batch.js'
+import { again, f64, i32, leaveIf, loop, type WasmArena, WasmFunction, when } from '../support/wasm.js'
+
+// What stands where, in doubles.
+const binFromNs = 0
+const binToNs = 1
+const bytes = 2
+const payloadBytes = 3
+const earliestNs = 4
+const latestNs = 5
+
+export class ClassRun {
+  private readonly place: number
+  private readonly values: Float64Array
+  private run: ((...args: number[]) => number) | undefined
+
+  constructor(private readonly arena: WasmArena) {
+    this.place = arena.allocate(64)
+    this.values = new Float64Array(arena.buffer, this.place, 8)
+  }
+
+  /** Adds up the frames from `first` on that have its marks and a time within the bin; returns where that ends. */
+  take(batch: SegmentBatch, first: number, fromNs: number, toNs: number): number {
+    this.values[binFromNs] = fromNs
+    this.values[binToNs] = toNs
+    this.run ??= this.compile(batch)
+    return this.run(first, batch.count)
+  }
+
+  /** What the last run came to. */
+  get bytes(): number {
+    return this.values[bytes]!
+  }
+  get payloadBytes(): number {
+    return this.values[payloadBytes]!
+  }
+  get earliestNs(): number {
+    return this.values[earliestNs]!
+  }
+  get latestNs(): number {
+    return this.values[latestNs]!
+  }
+
+  private compile(batch: SegmentBatch): (...args: number[]) => number {
+    const code = new WasmFunction()
+    const i = code.parameter()
+    const count = code.parameter()
+    const segment = code.local('i32')
+    const marks = code.local('i32')
+    const now = code.local('f64')
+    const from = code.local('f64')
+    const to = code.local('f64')
+    const earliest = code.local('f64')
+    const latest = code.local('f64')
+    const wire = code.local('f64')
+    const payload = code.local('f64')
+    const n = i32.constant
+    const at = n(this.place)
+    return code.compile(
+      this.arena,
+      segment.set(i32.add(n(batch.rows), i32.multiply(i.get, n(4 * segmentWidth)))),
+      marks.set(i32.load(segment.get, 4 * segmentMarks)),
+      from.set(f64.load(at, 8 * binFromNs)),
+      to.set(f64.load(at, 8 * binToNs)),
+      earliest.set(f64.load(i32.shiftLeft(i.get, n(3)), batch.times)),
+      latest.set(earliest.get),
+      loop(
+        now.set(f64.load(i32.shiftLeft(i.get, n(3)), batch.times)),
+        leaveIf(i32.unequal(i32.load(segment.get, 4 * segmentMarks), marks.get)),
+        leaveIf(f64.less(now.get, from.get)),
+        leaveIf(f64.atLeast(now.get, to.get)),
+        when(f64.less(now.get, earliest.get), [earliest.set(now.get)]),
+        when(f64.less(latest.get, now.get), [latest.set(now.get)]),
+        wire.set(f64.add(wire.get, f64.fromSigned(i32.load(segment.get, 4 * segmentWireLength)))),
+        payload.set(f64.add(payload.get, f64.fromSigned(i32.load(segment.get, 4 * segmentPayload)))),
+        segment.set(i32.add(segment.get, n(4 * segmentWidth))),
+        i.set(i32.add(i.get, n(1))),
+        leaveIf(i32.equal(i.get, count.get)),
+        again,
+      ),
+      f64.store(at, 8 * bytes, wire.get),
+      f64.store(at, 8 * payloadBytes, payload.get),
+      f64.store(at, 8 * earliestNs, earliest.get),
+      f64.store(at, 8 * latestNs, latest.get),
+      i.get,
+    )
+  }
+}
