@@ -3,11 +3,19 @@
 import { cpus, loadavg, release } from 'node:os'
 import { exitCode, messageOf, PagewireError } from '../support/errors.js'
 import { requireLab } from '../topology/requirements.js'
+import { benchAnalyze } from './analyze.js'
 import { benchLink } from './link.js'
 import { benchModel } from './model.js'
 import { benchStream } from './stream.js'
 
-const parts = { stream: benchStream, model: benchModel, link: benchLink } as const
+const parts = {
+  stream: benchStream,
+  analyze: benchAnalyze,
+  model: benchModel,
+  link: benchLink,
+} as const
+/** What needs root and namespaces. */
+const labParts: readonly Part[] = ['stream', 'link']
 type Part = keyof typeof parts
 
 process.exitCode = await main(process.argv.slice(2))
@@ -19,7 +27,7 @@ async function main(args: readonly string[]): Promise<number> {
     return exitCode.usage
   }
   try {
-    if (wanted.some((part) => part !== 'model')) requireLab(['tcpdump'])
+    if (wanted.some((part) => labParts.includes(part))) requireLab(['tcpdump'])
     const document: Record<string, unknown> = {}
     for (const part of wanted) {
       process.stderr.write(`measuring ${part} ...\n`)

@@ -5,7 +5,7 @@
  */
 
 import { closeSync, openSync, writeSync } from 'node:fs'
-import { dsField, type TrafficClass, trafficClass } from '../marking/traffic-class.js'
+import { dsField, type TrafficClass } from '../marking/traffic-class.js'
 import { type Random, random } from '../support/random.js'
 
 export interface TrafficFile {
@@ -18,16 +18,10 @@ export interface TrafficFile {
 
 const snapLength = 96
 const segmentBytes = 1448
-const frameBytes = 18 + 20 + 32 + segmentBytes
 const windowSegments = 64
 const lossRatio = 0.0005
 const packetGapNs = 14_000
 const bufferBytes = 1024 * 1024
-
-/** A class for benchmark files: what a marked migration uses. */
-export function benchClass(table: Parameters<typeof trafficClass>[0]): TrafficClass {
-  return trafficClass(table, 'CS7')
-}
 
 export function writeTrafficFile(path: string, options: TrafficFile): void {
   const out = new Output(path, options.trafficClass)
@@ -200,6 +194,3 @@ class Output {
     this.used = 0
   }
 }
-
-/** Bytes of a full data frame on the wire; the files' packets per byte follow from it. */
-export const dataFrameBytes = frameBytes
