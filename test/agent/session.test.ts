@@ -42,7 +42,13 @@ test('a description that cannot be is refused, with its field', () => {
     [/readsPerWrite/, { workload: { readsPerWrite: 'x', spec: session.workload?.spec } }],
     [
       /writesPerSecond/,
-      { workload: { readsPerWrite: 0, spec: { ...session.workload?.spec, writesPerSecond: -1 } } },
+      {
+        workload: {
+          freePages: 0,
+          readsPerWrite: 0,
+          spec: { ...session.workload?.spec, writesPerSecond: -1 },
+        },
+      },
     ],
     [/workload/, { workload: 7 }],
     [/lanes/, { lanes: [] }],
