@@ -143,7 +143,7 @@ class RunPass {
     const [from, to] = input.windowUnixNs ?? [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]
     this.window = { fromNs: from - baseNs, toNs: to - baseNs }
     this.series = new SeriesTable(this.window)
-    this.connections = new Connections(this.window)
+    this.connections = new Connections(this.window, this.series)
     const [guestMac] = guest
     if (guestMac !== undefined && input.windowUnixNs !== undefined)
       this.watch = new ClientWatch(guestMac, this.window.fromNs)

@@ -9,6 +9,7 @@ import type { Frame } from '../capture/frame.js'
 import { RoundTrip } from './round-trip.js'
 import { type ClassRow, type Window, within } from './run-classes.js'
 import type { FlowMatch } from './run-flows.js'
+import type { SeriesTable } from './run-series.js'
 import { SequenceSet } from './sequence-set.js'
 
 const source = 0
@@ -34,6 +35,11 @@ export interface PayloadTally {
 class Direction {
   readonly seen: readonly SequenceSet[] = Array.from({ length: 4 }, () => new SequenceSet())
   readonly roundTrips: readonly RoundTrip[] = roundTripPoints.map(() => new RoundTrip())
+  /** Beyond the newest data that was sent, and the oldest that nobody acknowledged; once there was data. */
+  sentTo = 0
+  acknowledgedTo = 0
+  /** Where data enters the network: the source's card, or the switch for hosts that nobody captured. */
+  entry: number | undefined
   /** Row of the newest data; acknowledgements of the other direction report round trips there. */
   row: ClassRow | undefined
 }
@@ -50,7 +56,10 @@ export class Connections {
   private last: Connection | undefined
 
   /** Round trips count when they end within the window. */
-  constructor(private readonly window: Window) {}
+  constructor(
+    private readonly window: Window,
+    private readonly series: Pick<SeriesTable, 'segment'>,
+  ) {}
 
   take(point: number, frame: Frame, match: FlowMatch, row: ClassRow): void {
     const connection = this.find(frame, match)
@@ -82,6 +91,7 @@ export class Connections {
     tally.retransmittedBytes += seenBefore
     if (seenBefore > 0) row.retransmits[point] = row.retransmits[point]! + 1
     own.row = row
+    this.flight(point, frame, row, own, seenBefore > 0)
     for (const [i, points] of roundTripPoints.entries()) {
       if (points.data !== point) continue
       if (seenBefore > 0) own.roundTrips[i]!.resent()
@@ -89,8 +99,25 @@ export class Connections {
     }
   }
 
+  /** What is under way, as it grows by this segment. */
+  private flight(point: number, frame: Frame, row: ClassRow, own: Direction, again: boolean): void {
+    if (own.entry === undefined) {
+      own.entry = point
+      own.acknowledgedTo = frame.sequence
+      own.sentTo = frame.sequence
+    }
+    if (point !== own.entry) return
+    const end = (frame.sequence + frame.payloadLength) | 0
+    if (((end - own.sentTo) | 0) > 0) own.sentTo = end
+    this.series.segment(row.number, frame.timeNs, (own.sentTo - own.acknowledgedTo) | 0, again)
+  }
+
   private answer(point: number, frame: Frame, data: Direction): void {
     if (!data.row) return
+    const seenBySender = point === (data.entry === switchIn ? destination : data.entry)
+    if (seenBySender && ((frame.acknowledgement - data.acknowledgedTo) | 0) > 0) {
+      data.acknowledgedTo = frame.acknowledgement
+    }
     const counts = within(this.window, frame.timeNs)
     for (const [i, points] of roundTripPoints.entries()) {
       if (points.answer !== point) continue

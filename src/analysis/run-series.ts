@@ -16,6 +16,10 @@ export interface SeriesRow {
   /** Null: no frame left in that bin. */
   readonly queue_delay_ms_mean: readonly (number | null)[]
   readonly queue_delay_ms_max: readonly (number | null)[]
+  /** TCP segments whose sequence space was seen before, where they entered the network. */
+  readonly retransmits: readonly number[]
+  /** The most that one connection had sent and nobody had acknowledged; null: no segment in that bin, or not TCP. */
+  readonly in_flight_kib_max: readonly (number | null)[]
 }
 
 export interface RunSeries {
@@ -35,6 +39,8 @@ interface Bins {
   readonly left: Float64Array
   readonly delayNs: Float64Array
   readonly delayNsMax: Float64Array
+  readonly resent: Float64Array
+  readonly inFlightMax: Float64Array
 }
 
 /** The rows are those of the classes, by their numbers. */
@@ -73,6 +79,15 @@ export class SeriesTable {
   left(row: number, timeNs: number, bytes: number): void {
     const bin = this.#bin(timeNs)
     if (bin !== undefined) add(this.#of(row).bytes, bin, bytes)
+  }
+
+  /** A segment was sent; `again`: a part of it was sent before. */
+  segment(row: number, timeNs: number, inFlightBytes: number, again: boolean): void {
+    const bin = this.#bin(timeNs)
+    if (bin === undefined) return
+    const bins = this.#of(row)
+    if (again) add(bins.resent, bin, 1)
+    bins.inFlightMax[bin] = Math.max(bins.inFlightMax[bin]!, inFlightBytes)
   }
 
   result(
@@ -114,6 +129,8 @@ export class SeriesTable {
       queue_delay_ms_max: [...bins.delayNsMax].map((max, i) =>
         bins.left[i] === 0 ? null : shown(max / 1e6),
       ),
+      retransmits: [...bins.resent],
+      in_flight_kib_max: [...bins.inFlightMax].map((bytes) => (bytes === 0 ? null : shown(bytes / 1024))),
     }
   }
 
@@ -130,6 +147,8 @@ export class SeriesTable {
       left: new Float64Array(this.#count),
       delayNs: new Float64Array(this.#count),
       delayNsMax: new Float64Array(this.#count),
+      resent: new Float64Array(this.#count),
+      inFlightMax: new Float64Array(this.#count),
     }
     return this.#rows[row]
   }

@@ -15,6 +15,8 @@ export interface RoundResult {
   readonly start_ms: number
   readonly duration_ms: number
   readonly pages_sent: number
+  /** By place: in each of at most 64 equal parts of memory, from page 0 on. */
+  readonly pages_sent_by_region: readonly number[]
   readonly pages_skipped: number
   readonly pages_dirtied: number
   readonly bytes_sent: number
@@ -197,6 +199,7 @@ function roundResult(round: Round): RoundResult {
     start_ms: ms(round.startNs),
     duration_ms: ms(round.durationNs),
     pages_sent: round.pagesSent,
+    pages_sent_by_region: round.pagesSentByRegion,
     pages_skipped: round.pagesSkipped,
     pages_dirtied: round.pagesDirtied,
     bytes_sent: round.bytesSent,

@@ -219,6 +219,19 @@ function lowestBit(word: number): number {
   return 31 - Math.clz32(word & -word)
 }
 
+/** Adds to each entry of `counts` the members among its `regionPages` pages, a multiple of 32, from page 0 on. */
+export function addRegionCounts(set: ReadonlyPageSet, regionPages: number, counts: number[]): void {
+  assert(regionPages % 32 === 0, 'a region is whole words')
+  const wordsPerRegion = regionPages / 32
+  const { words } = set
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!
+    if (word === 0) continue
+    const region = Math.floor(i / wordsPerRegion)
+    counts[region] = (counts[region] ?? 0) + popCount(word)
+  }
+}
+
 /** Set bits of a 32-bit word (the parallel sum of Hacker's Delight, section 5-1). */
 function popCount(word: number): number {
   let n = word - ((word >>> 1) & 0x55555555)

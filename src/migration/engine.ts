@@ -4,11 +4,11 @@
  */
 
 import type { Accesses } from '../memory/access-log.js'
-import { PageSet, type ReadonlyPageSet } from '../memory/page-set.js'
+import { addRegionCounts, PageSet, type ReadonlyPageSet } from '../memory/page-set.js'
 import { assert, unreachable } from '../support/assert.js'
 import { PagewireError } from '../support/errors.js'
 import type { Journal } from './journal.js'
-import { bitsPerSecond, type MigrationRecord, type Outcome, type Round } from './metrics.js'
+import { bitsPerSecond, type MigrationRecord, type Outcome, type Round, regionPages } from './metrics.js'
 import { PushQueue } from './push.js'
 import type { CopyOutcome, Intent, Lane, LaneName, Strategy, View } from './strategy.js'
 import type { CopyResult, HandoverResult, Testbed } from './testbed.js'
@@ -59,10 +59,12 @@ interface OpenRound {
   dirtied: number
   bytes: number
   payload: number
+  readonly byRegion: number[]
 }
 
-function openRound(startNs: number): OpenRound {
-  return { startNs, sent: 0, skipped: 0, dirtied: 0, bytes: 0, payload: 0 }
+function openRound(startNs: number, totalPages: number): OpenRound {
+  const regions = Math.ceil(totalPages / regionPages(totalPages))
+  return { startNs, sent: 0, skipped: 0, dirtied: 0, bytes: 0, payload: 0, byRegion: Array(regions).fill(0) }
 }
 
 class Engine {
@@ -117,7 +119,7 @@ class Engine {
     this.#lastSync = this.#none
     this.#accesses = { pages: this.#none, sequence: new Uint32Array(0) }
     this.#lastCopy = { sentPages: 0, skippedPages: 0, skipped: this.#none, durationNs: 0, goodputBps: 0 }
-    this.#open = openRound(this.#sinceBegin())
+    this.#open = openRound(this.#sinceBegin(), testbed.totalPages)
     journal.record({ at_ns: 0, event: 'begin', strategy: name, pages_total: testbed.totalPages })
   }
 
@@ -301,6 +303,7 @@ class Engine {
     this.#payloadBytes += payloadBytes
     this.#messageBytes += messageBytes
     this.#open.sent += pages
+    addRegionCounts(this.#sent, regionPages(this.#testbed.totalPages), this.#open.byRegion)
     this.#open.bytes += messageBytes
     this.#open.payload += payloadBytes
   }
@@ -433,13 +436,14 @@ class Engine {
       startNs: open.startNs,
       durationNs: now - open.startNs,
       pagesSent: open.sent,
+      pagesSentByRegion: open.byRegion,
       pagesSkipped: open.skipped,
       pagesDirtied: open.dirtied + pagesDirtied,
       pagesOutstanding: this.#unsent.count,
       bytesSent: open.bytes,
       payloadBytes: open.payload,
     })
-    this.#open = openRound(now)
+    this.#open = openRound(now, this.#testbed.totalPages)
   }
 
   #downtime(): Pick<MigrationRecord, 'downtimeNs' | 'downtimeSplitNs'> {

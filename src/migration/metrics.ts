@@ -10,6 +10,8 @@ export interface Round {
   readonly durationNs: number
   /** Page messages that the destination confirmed. */
   readonly pagesSent: number
+  /** The same by place in memory: in each region of `regionPages`, from page 0 on. */
+  readonly pagesSentByRegion: readonly number[]
   /** Pages left out because the guest wrote to them again before their turn. */
   readonly pagesSkipped: number
   /** Pages that the sync at the end of the round found dirty. */
@@ -90,4 +92,11 @@ export function nothingMoved(
 /** Bits per second; 0 when no time passed. */
 export function bitsPerSecond(bytes: number, durationNs: number): number {
   return durationNs > 0 ? (bytes * 8 * 1e9) / durationNs : 0
+}
+
+const regionsMax = 64
+
+/** Pages of one region of a page map: memory in at most 64 equal parts, each of whole words of a page set. */
+export function regionPages(totalPages: number): number {
+  return 32 * Math.max(1, Math.ceil(totalPages / 32 / regionsMax))
 }

@@ -8,6 +8,7 @@ import type { JournalEntry } from '../migration/journal.js'
 import { figure, type KeyEntry, look } from './figure.js'
 import { type Cell, definitions, escapeHtml, number, page, type Section, table } from './html.js'
 import { outageSection } from './outage-section.js'
+import { pageMap } from './page-map.js'
 import { timeSpent } from './time-spent.js'
 import { metricDefinitions } from './words.js'
 
@@ -66,7 +67,8 @@ function rowName({ role, pcp }: SeriesRow): string {
 
 function overTime(series: RunSeries, migration: MigrationResult): Section {
   const rows = shownRows(series)
-  const key = rows.map((row, i): KeyEntry => ({ name: rowName(row), ...look(i) }))
+  // Results of earlier versions do not have it.
+  const tcp = rows.filter((row) => row.in_flight_kib_max?.some((kib) => kib !== null))
   const rounds: readonly KeyEntry[] = [
     { name: 'round while the guest runs', colour: 'var(--band)', area: true },
     { name: 'guest suspended', colour: 'var(--held)', area: true },
@@ -77,27 +79,28 @@ function overTime(series: RunSeries, migration: MigrationResult): Section {
     unit: string,
     caption: string,
     pick: (row: SeriesRow) => readonly (number | null)[],
+    { scale = {}, of = rows }: { readonly scale?: object; readonly of?: readonly SeriesRow[] } = {},
   ): string =>
     figure({
       id,
       title,
       caption: `${caption} Bins of ${series.bin_ms} ms; bands are rounds.`,
-      key: [...key, ...rounds],
+      key: [...of.map((row): KeyEntry => ({ name: rowName(row), ...look(rows.indexOf(row)) })), ...rounds],
       heads: ['time_s', 'traffic', unit],
-      rows: rows.flatMap((row) => pick(row).map((value, i) => [seconds(i, series), rowName(row), value])),
+      rows: of.flatMap((row) => pick(row).map((value, i) => [seconds(i, series), rowName(row), value])),
       plot: () => ({
         x: { label: 'time since the start (s)', domain: [0, migration.total_time_ms / 1000] },
-        y: { label: `${title.toLowerCase()} (${unit})`, grid: true, zero: true },
+        y: { label: `${title.toLowerCase()} (${unit})`, grid: true, zero: true, ...scale },
         marks: [
           ...bands(migration.rounds),
-          ...rows.map((row, index) =>
+          ...of.map((row) =>
             Plot.lineY(
               pick(row).map((value, i) => ({ x: seconds(i, series), y: value })),
               {
                 x: 'x',
                 y: (point: { y: number | null }) => point.y ?? Number.NaN,
-                stroke: look(index).colour,
-                strokeDasharray: look(index).dash,
+                stroke: look(rows.indexOf(row)).colour,
+                strokeDasharray: look(rows.indexOf(row)).dash,
                 strokeWidth: 2,
                 ariaDescription: rowName(row),
               },
@@ -122,8 +125,15 @@ function overTime(series: RunSeries, migration: MigrationResult): Section {
         'queue-delay',
         'Queueing delay',
         'ms',
-        'Mean time between coming to the congested port and leaving it, of the frames that left.',
+        'Mean time between coming to the congested port and leaving it, of the frames that left. Logarithmic above 1 ms.',
         (row) => row.queue_delay_ms_mean,
+        {
+          scale: {
+            type: 'symlog',
+            tickFormat: String,
+            ticks: decades.filter((tick) => tick <= longestDelay(rows)),
+          },
+        },
       ),
       curve(
         'drops',
@@ -132,8 +142,32 @@ function overTime(series: RunSeries, migration: MigrationResult): Section {
         'Frames that came to the congested port and never left it, when they came.',
         (row) => row.packets_lost,
       ),
+      ...(tcp.length === 0
+        ? []
+        : [
+            curve(
+              'tcp-window',
+              'TCP window in use',
+              'KiB',
+              'The most that one connection had sent and not had acknowledged, within each bin; TCP only.',
+              (row) => row.in_flight_kib_max,
+              { of: tcp },
+            ),
+            curve(
+              'retransmits',
+              'Retransmissions',
+              'segments per bin',
+              'TCP segments whose sequence space was seen before, where they entered the network.',
+              (row) => row.retransmits,
+              { of: tcp },
+            ),
+          ]),
     ].join('\n'),
   }
+}
+
+function longestDelay(rows: readonly SeriesRow[]): number {
+  return Math.max(1, ...rows.flatMap((row) => row.queue_delay_ms_mean.map((ms) => ms ?? 0)))
 }
 
 function seconds(bin: number, { bin_ms }: RunSeries): number {
@@ -205,7 +239,7 @@ function pagesSection(migration: MigrationResult, journal: readonly JournalEntry
   return {
     id: 'pages-section',
     title: 'Pages and rounds',
-    body: unsent + (rounds.length === 0 ? '' : roundsFigure(rounds)),
+    body: unsent + (rounds.length === 0 ? '' : roundsFigure(rounds) + pageMap(migration)),
   }
 }
 
@@ -277,6 +311,7 @@ function whySection(result: RunResult, migration: MigrationResult): Section {
     title: 'Why it took so long',
     body:
       `<p>Most of the ${number(migration.total_time_ms / 1000)} s went into <strong>${escapeHtml(most.name)}</strong> (${number((100 * most.ms) / migration.total_time_ms)} %): ${escapeHtml(most.meaning)}.</p>` +
+      `<p>${throttleText(migration)}</p>` +
       figure({
         id: 'time-spent',
         title: 'Where the time went',
@@ -308,6 +343,14 @@ function whySection(result: RunResult, migration: MigrationResult): Section {
         }),
       }),
   }
+}
+
+/** Not a part of the total: it slows the guest, so that less is left to send. */
+function throttleText({ guest_throttle_max, guest_stall_ms }: MigrationResult): string {
+  const stalled = `it waited ${number(guest_stall_ms)} ms for its own memory`
+  return guest_throttle_max === 0
+    ? `The guest was not throttled; ${stalled}.`
+    : `The guest was throttled to as little as ${number(100 * (1 - guest_throttle_max))} % of its speed; ${stalled}.`
 }
 
 /** From the scenario as given; bits per second. */

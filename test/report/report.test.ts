@@ -35,6 +35,14 @@ test('a run: curves, pages, rounds and why it took as long', needs, async (t) =>
     { id: 'throughput', axis: /throughput \(Mbit\/s\)/, marks: '[aria-label=line] path', count: 2 },
     { id: 'queue-delay', axis: /queueing delay \(ms\)/, marks: '[aria-label=line] path', count: 2 },
     { id: 'drops', axis: /frames lost \(frames per bin\)/, marks: '[aria-label=line] path', count: 2 },
+    { id: 'tcp-window', axis: /tcp window in use \(KiB\)/, marks: '[aria-label=line] path', count: 1 },
+    {
+      id: 'retransmits',
+      axis: /retransmissions \(segments per bin\)/,
+      marks: '[aria-label=line] path',
+      count: 1,
+    },
+    { id: 'page-map', axis: /page number/, marks: '[aria-label=rect] rect', count: 6 },
     { id: 'pages', axis: /pages/, marks: '[aria-label=line] path', count: 2 },
     { id: 'rounds', axis: /pages/, marks: '[aria-label=bar] rect', count: 6 },
     { id: 'time-spent', axis: /time \(s\)/, marks: '[aria-label=bar] rect', count: 8 },
@@ -228,6 +236,7 @@ function someRun(): RunReportInput {
       downtime_split_ms: { final_copy: 12, device: 17, handover: 1 },
       rounds: rounds.map((round) => ({
         ...round,
+        pages_sent_by_region: [round.pages_sent, 0, 5, 0],
         pages_skipped: 3,
         pages_dirtied: 5,
         bytes_sent: round.pages_sent * 4112,
@@ -245,6 +254,8 @@ function someRun(): RunReportInput {
     packets_lost: values,
     queue_delay_ms_mean: values.map((value, i) => (i === 5 ? null : value)),
     queue_delay_ms_max: values,
+    retransmits: values,
+    in_flight_kib_max: pcp === 7 ? values : values.map(() => null),
   })
   const view = (atNs: number, unsent: number): JournalEntry => ({
     at_ns: atNs,
