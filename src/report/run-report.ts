@@ -347,10 +347,9 @@ function whySection(result: RunResult, migration: MigrationResult): Section {
 
 /** Not a part of the total: it slows the guest, so that less is left to send. */
 function throttleText({ guest_throttle_max, guest_stall_ms }: MigrationResult): string {
-  const stalled = `it waited ${number(guest_stall_ms)} ms for its own memory`
   return guest_throttle_max === 0
-    ? `The guest was not throttled; ${stalled}.`
-    : `The guest was throttled to as little as ${number(100 * (1 - guest_throttle_max))} % of its speed; ${stalled}.`
+    ? 'The guest was not throttled.'
+    : `The guest was throttled to ${number(100 * (1 - guest_throttle_max))} % of its speed at the least, and lost ${number(guest_stall_ms)} ms of running time by it: no part of the total, it only leaves less to send.`
 }
 
 /** From the scenario as given; bits per second. */
