@@ -28,6 +28,10 @@ function outageFigure({ latency, from_ms, to_ms, timeline }: OutageResult): stri
   const answered = latency.filter(({ rtt_ms }) => rtt_ms !== null)
   const unanswered = latency.filter(({ rtt_ms }) => rtt_ms === null)
   const [good, bad] = [look(0).colour, look(1).colour]
+  const asked = [...latency.map(({ at_ms }) => at_ms), from_ms, to_ms]
+  const [first, last] = [Math.min(...asked), Math.max(...asked)]
+  // The longest gap may have come long before the handover, on a box that was held up.
+  const events = timeline.filter(({ at_ms }) => at_ms >= first && at_ms <= last)
   const key: readonly KeyEntry[] = [
     { name: 'answered', colour: good },
     { name: 'never answered', colour: bad },
@@ -41,7 +45,7 @@ function outageFigure({ latency, from_ms, to_ms, timeline }: OutageResult): stri
     heads: ['sent_ms', 'rtt_ms'],
     rows: latency.map(({ at_ms, rtt_ms }) => [at_ms, rtt_ms]),
     plot: () => ({
-      x: { label: 'sent, time since the start (ms)' },
+      x: { label: 'sent, time since the start (ms)', domain: [first, last] },
       y: { label: 'round trip (ms)', grid: true, zero: true },
       marks: [
         Plot.rectX([{ from_ms, to_ms }], {
@@ -50,7 +54,7 @@ function outageFigure({ latency, from_ms, to_ms, timeline }: OutageResult): stri
           fill: 'var(--held)',
           ariaDescription: 'outage',
         }),
-        Plot.ruleX(timeline, { x: 'at_ms', stroke: 'var(--faint)', strokeDasharray: '2 3', title: 'what' }),
+        Plot.ruleX(events, { x: 'at_ms', stroke: 'var(--faint)', strokeDasharray: '2 3', title: 'what' }),
         Plot.dot(answered, { x: 'at_ms', y: 'rtt_ms', r: 2, fill: good, ariaDescription: 'answered' }),
         Plot.tickX(unanswered, {
           x: 'at_ms',

@@ -90,22 +90,24 @@ function overTime(series: RunSeries, migration: MigrationResult): Section {
       rows: of.flatMap((row) => pick(row).map((value, i) => [seconds(i, series), rowName(row), value])),
       plot: () => ({
         x: { label: 'time since the start (s)', domain: [0, migration.total_time_ms / 1000] },
-        y: { label: `${title.toLowerCase()} (${unit})`, grid: true, zero: true, ...scale },
+        y: { label: `${inSentence(title)} (${unit})`, grid: true, zero: true, ...scale },
         marks: [
           ...bands(migration.rounds),
-          ...of.map((row) =>
-            Plot.lineY(
-              pick(row).map((value, i) => ({ x: seconds(i, series), y: value })),
-              {
+          ...of.flatMap((row) => {
+            const { colour, dash } = look(rows.indexOf(row))
+            const points = pick(row).map((y, i): CurvePoint => ({ x: seconds(i, series), y }))
+            return [
+              Plot.lineY(points, {
                 x: 'x',
-                y: (point: { y: number | null }) => point.y ?? Number.NaN,
-                stroke: look(rows.indexOf(row)).colour,
-                strokeDasharray: look(rows.indexOf(row)).dash,
+                y: ({ y }: CurvePoint) => y ?? Number.NaN,
+                stroke: colour,
+                strokeDasharray: dash,
                 strokeWidth: 2,
                 ariaDescription: rowName(row),
-              },
-            ),
-          ),
+              }),
+              Plot.dot(alone(points), { x: 'x', y: 'y', r: 1.5, fill: colour }),
+            ]
+          }),
           Plot.ruleY([0], { stroke: 'var(--faint)' }),
         ],
       }),
@@ -164,6 +166,22 @@ function overTime(series: RunSeries, migration: MigrationResult): Section {
           ]),
     ].join('\n'),
   }
+}
+
+/** Without its capital letter, unless it is a name. */
+function inSentence(title: string): string {
+  return /^[A-Z][a-z]/.test(title) ? title.toLowerCase() : title
+}
+
+/** Values without a neighbour on either side, of which a line would show nothing. */
+function alone(points: readonly CurvePoint[]): readonly CurvePoint[] {
+  const known = (i: number): boolean => typeof points[i]?.y === 'number'
+  return points.filter((_, i) => known(i) && !known(i - 1) && !known(i + 1))
+}
+
+interface CurvePoint {
+  readonly x: number
+  readonly y: number | null
 }
 
 function longestDelay(rows: readonly SeriesRow[]): number {

@@ -35,7 +35,7 @@ test('a run: curves, pages, rounds and why it took as long', needs, async (t) =>
     { id: 'throughput', axis: /throughput \(Mbit\/s\)/, marks: '[aria-label=line] path', count: 2 },
     { id: 'queue-delay', axis: /queueing delay \(ms\)/, marks: '[aria-label=line] path', count: 2 },
     { id: 'drops', axis: /frames lost \(frames per bin\)/, marks: '[aria-label=line] path', count: 2 },
-    { id: 'tcp-window', axis: /tcp window in use \(KiB\)/, marks: '[aria-label=line] path', count: 1 },
+    { id: 'tcp-window', axis: /TCP window in use \(KiB\)/, marks: '[aria-label=line] path', count: 1 },
     {
       id: 'retransmits',
       axis: /retransmissions \(segments per bin\)/,
