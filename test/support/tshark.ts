@@ -1,6 +1,6 @@
 /** tshark as an oracle: fields of every frame of a capture. */
 
-import { execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 
 /** The reason to skip a test that needs tshark, or false. */
 export const withoutTshark: string | false =
@@ -13,12 +13,14 @@ export function tsharkFields(
   options: readonly string[] = [],
 ): string[][] {
   const argv = ['-r', file, ...options, '-T', 'fields', ...fields.flatMap((field) => ['-e', field])]
-  const text = execFileSync('tshark', argv, {
+  const { status, stdout, stderr } = spawnSync('tshark', argv, {
     encoding: 'utf8',
     maxBuffer: 512 * 1024 * 1024,
-    stdio: ['ignore', 'pipe', 'ignore'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
-  return text
+  // A file that ends early is told by its exit status; what it has is printed.
+  if (status !== 0 && !/cut short in the middle/.test(stderr)) throw new Error(`tshark: ${stderr}`)
+  return stdout
     .split('\n')
     .slice(0, -1)
     .map((line) => line.split('\t'))
