@@ -375,18 +375,28 @@ class Run {
     if (this.#client === undefined || beganUnixNs === undefined) return
     const where = handoverUnixNs !== undefined ? 'destination' : pair === undefined ? 'any' : 'source'
     this.#measured.client = await this.#client.finish(where, beganUnixNs)
-    await this.#client.end()
+  }
+
+  async #stopTraffic(): Promise<void> {
+    if (this.#measured.trafficPorts.length > 0 && this.#traffic !== undefined) {
+      this.#measured.traffic = await this.#traffic.stop()
+    }
+    await this.#traffic?.close()
+  }
+
+  async #endPair(): Promise<void> {
+    await this.#pair?.end()
+  }
+
+  async #endClient(): Promise<void> {
+    await this.#client?.end()
   }
 
   /** Senders stop, the queue runs empty, then captures and counters are closed: so that both count the same frames. */
   async #drain(): Promise<void> {
     this.#input.onPhase?.('draining')
     await this.#stopAsking()
-    await this.#pair?.end()
-    if (this.#measured.trafficPorts.length > 0 && this.#traffic !== undefined) {
-      this.#measured.traffic = await this.#traffic.stop()
-    }
-    await this.#traffic?.close()
+    await together([this.#stopTraffic(), this.#endPair(), this.#endClient()])
     const { lab } = this.#measured
     if (lab === undefined) return
     const until = monotonicNs() + drainTimeoutMs * 1e6

@@ -162,15 +162,15 @@ export const totalAlpha = 0.025
 
 /**
  * Looks at growing data and the share of `totalAlpha` that each may spend (Bonferroni, so no assumption): the first
- * is spent where six pairs that all agree can reach it (1/64), the second where eight can (1/256).
+ * is spent where six pairs that all agree can reach it (1/64). Where they do not, only many more tell: a look at
+ * eight would need eight that agree.
  */
 const looks: readonly (readonly [pairs: number, alpha: number])[] = [
   [6, 0.0157],
-  [8, 0.004],
-  [12, 0.002],
-  [16, 0.0013],
-  [24, 0.001],
-  [32, 0.0005],
+  [12, 0.0035],
+  [16, 0.002],
+  [24, 0.0015],
+  [32, 0.001],
   [48, 0.0005],
 ]
 

@@ -143,6 +143,15 @@ export function requireLab(alsoTools: readonly string[] = []): void {
   }
 }
 
+/** A box does not change while a series of runs is made on it. */
+let known: Promise<readonly Check[]> | undefined
+
+/** `checkRequirements`, asked once per process. */
+function knownRequirements(): Promise<readonly Check[]> {
+  known ??= checkRequirements()
+  return known
+}
+
 /** Every check of this box. Takes about half a second; without root a user namespace stands in for it where allowed. */
 export async function checkRequirements(): Promise<readonly Check[]> {
   return [
@@ -242,7 +251,7 @@ export async function resolveDataplane(
 }
 
 async function findDataplane(wanted: DataplaneName | 'auto', purpose: 'lab' | 'run'): Promise<DataplaneName> {
-  const checks = await checkRequirements()
+  const checks = await knownRequirements()
   const dataplane = wanted === 'auto' ? chooseDataplane(checks).dataplane : wanted
   const missing = missingFor(checks, dataplane, purpose)
   if (missing.length === 0) return dataplane
