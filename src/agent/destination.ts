@@ -7,7 +7,6 @@ import type { OnReadOpts, Socket } from 'node:net'
 import { pageContent } from '../memory/content.js'
 import { Encoding, mapEntryBytes } from '../memory/encoding.js'
 import { PageSet } from '../memory/page-set.js'
-import type { LaneName } from '../migration/strategy.js'
 import { assert } from '../support/assert.js'
 import { failure, messageOf, PagewireError } from '../support/errors.js'
 import { decodePosition } from '../wire/event-log.js'
@@ -21,9 +20,18 @@ import { Inbound } from './inbound.js'
 import { judgeLane } from './proof.js'
 import { ReplayedGuest } from './replayed-guest.js'
 import { ResumedGuest } from './resumed-guest.js'
-import { decodeSession, deviceState, type LaneEndpoint, type Session, sessionGuest } from './session.js'
+import {
+  decodeSession,
+  deviceState,
+  faultsLane,
+  type LaneEndpoint,
+  mayRunOn,
+  type Session,
+  sessionGuest,
+} from './session.js'
 import { listenMarked, type MarkedListener } from './socket-options.js'
 import { type StorageAddress, StorageClient, type StorageResult } from './storage-client.js'
+import { TraceReader } from './trace-frames.js'
 import { warmUp } from './warm-up.js'
 
 export interface DestinationJob {
@@ -68,11 +76,6 @@ const strangersAtMost = 64
 /** A confirmation is sent unasked after so many pages, so that an aborted copy knows what arrived. */
 const pagesPerConfirmation = 256
 
-/** The lane on which a guest that was handed over early asks for pages. */
-const faultsLane: LaneName = 'faults'
-/** A session with it may have a guest that is executed again. */
-const logLane: LaneName = 'log'
-
 /** `card` is the guest's network card on this host, silent until the handover. */
 export async function startDestination(
   job: DestinationJob,
@@ -108,6 +111,7 @@ class Destination {
   readonly #lanes: (OpenLane | undefined)[]
   readonly #strangers = new Set<Socket>()
   readonly #readers: FrameReader[] = []
+  readonly #trace = new TraceReader()
   #session: Session | undefined
   #memory: DestinationMemory | undefined
   #device: Buffer | undefined
@@ -262,6 +266,11 @@ class Destination {
 
   #message(lane: OpenLane, index: number, type: number, a: number, b: number, payload: Buffer): void {
     switch (type) {
+      case FrameType.trace:
+        if (index !== 0 || this.#session !== undefined)
+          throw protocolError('a trace comes before the session, on lane 0')
+        this.#trace.take(a, payload)
+        break
       case FrameType.config:
         this.#configure(lane, index, payload)
         break
@@ -329,8 +338,7 @@ class Destination {
       pageContent(session.content, session.pageBytes, session.seed),
     )
     this.#device = deviceState(session.seed, session.deviceBytes)
-    if (names.includes(faultsLane) || names.includes(logLane))
-      this.#fresh = new Guest(sessionGuest(session), 0)
+    if (mayRunOn(session)) this.#fresh = new Guest(sessionGuest(session, this.#trace), 0)
     for (const open of this.#readers) open.setPageBytes(session.pageBytes)
     void this.#openStorage(session).then(
       () => lane.socket.write(frame(FrameType.configOk)),

@@ -23,13 +23,15 @@ import {
 } from '../wire/frame.js'
 import { FrameReader, protocolError } from '../wire/frame-reader.js'
 import type { GuestPosition } from '../workload/guest.js'
+import type { Trace } from '../workload/trace.js'
 import { monotonicNs } from './clock.js'
 import { Inbound } from './inbound.js'
 import { claimLane } from './proof.js'
 import type { GuestReport } from './resumed-guest.js'
-import { encodeSession, type LaneEndpoint, pageHash, type Session } from './session.js'
+import { encodeSession, type LaneEndpoint, mayRunOn, pageHash, type Session } from './session.js'
 import { congestionControl, connectMarked, resetConnection, type TcpInfo, tcpInfo } from './socket-options.js'
 import { type LaneHooks, SourceLane } from './source-lane.js'
+import { traceFrames } from './trace-frames.js'
 
 export interface LinkOptions {
   readonly host: string
@@ -54,6 +56,8 @@ export interface GuestState {
   readonly memory: GuestMemory
   /** Device and CPU state. */
   readonly device: Buffer
+  /** What it replays, if anything. */
+  readonly trace?: Trace
 }
 
 const abortTimeoutNs = 1e9
@@ -104,7 +108,7 @@ export class Link {
       for (const [index, endpoint] of options.lanes.entries()) await link.#openLane(index, endpoint)
       const [agreed] = await Promise.all([
         link.#reply(FrameType.configOk, options.setUpByNs),
-        link.#first().send(frame(FrameType.config, 0, 0, encodeSession(session))),
+        link.#describe(session, guest.trace),
       ])
       if (agreed === 'gave up') throw silent('the session description')
       return link
@@ -112,6 +116,15 @@ export class Link {
       link.close()
       throw error
     }
+  }
+
+  /** The session; before it the trace that a guest replays, where the destination may have to run it on. */
+  async #describe(session: Session, trace: Trace | undefined): Promise<void> {
+    const first = this.#first()
+    if (trace !== undefined && mayRunOn(session)) {
+      for (const piece of traceFrames(trace)) await first.send(piece)
+    }
+    await first.send(frame(FrameType.config, 0, 0, encodeSession(session)))
   }
 
   lane(name: LaneName): SourceLane {

@@ -2,11 +2,23 @@
 
 import { crc32 } from 'node:zlib'
 import { type ContentSpec, type PageContent, type Recipe, recipes } from '../memory/content.js'
+import type { LaneName } from '../migration/strategy.js'
 import { assert } from '../support/assert.js'
 import { random } from '../support/random.js'
 import { protocolError } from '../wire/frame-reader.js'
 import type { GuestSpec } from '../workload/guest.js'
 import { type WorkloadSpec, workloadKinds } from '../workload/workload.js'
+import type { TraceReader } from './trace-frames.js'
+
+/** The lane on which a guest that was handed over early asks for pages. */
+export const faultsLane: LaneName = 'faults'
+/** A session with it may have a guest that is executed again. */
+const logLane: LaneName = 'log'
+
+/** Whether the destination may have to run the guest by itself. */
+export function mayRunOn(session: Pick<Session, 'lanes'>): boolean {
+  return session.lanes.includes(faultsLane) || session.lanes.includes(logLane)
+}
 
 export interface Session {
   readonly totalPages: number
@@ -58,13 +70,14 @@ export function decodeSession(payload: Buffer): Session {
   }
 }
 
-/** The guest of a session, for a destination that runs it on. */
-export function sessionGuest(session: Session): GuestSpec {
+/** The guest of a session, for a destination that runs it on; with the trace that came before, if it replays one. */
+export function sessionGuest(session: Session, trace: TraceReader): GuestSpec {
   const { totalPages, pageBytes, seed, workload } = session
   if (workload === undefined) throw protocolError('the session does not say what the guest does')
   const { spec, readsPerWrite, freePages } = workload
   if (freePages >= totalPages) throw protocolError('the session has a guest that uses no page')
-  return { totalPages, pageBytes, seed, workload: spec, readsPerWrite, freePages }
+  const traced = spec.kind === 'trace' ? { trace: trace.trace(totalPages - freePages) } : {}
+  return { totalPages, pageBytes, seed, workload: { ...spec, ...traced }, readsPerWrite, freePages }
 }
 
 function sessionWorkload(value: unknown): SessionWorkload {

@@ -11,6 +11,7 @@ import { type MigrationRecord, nothingMoved } from '../migration/metrics.js'
 import type { Strategy } from '../migration/strategy.js'
 import { PagewireError } from '../support/errors.js'
 import { Guest, type GuestSpec } from '../workload/guest.js'
+import type { WorkloadSpec } from '../workload/workload.js'
 import { AgentTestbed } from './agent-testbed.js'
 import { monotonicNs } from './clock.js'
 import type { GuestCardProcess } from './guest-card.js'
@@ -170,6 +171,7 @@ class Source implements RunningSource {
       content: this.#content,
       memory: this.#guest.memory,
       device: this.#device,
+      ...(job.guest.workload.trace === undefined ? {} : { trace: job.guest.workload.trace }),
     })
     const late = new Promise<undefined>((resolve) => {
       const timer = setTimeout(() => resolve(undefined), Math.min(job.maxTotalNs / 1e6, 2 ** 31 - 1))
@@ -256,11 +258,16 @@ function sessionOf(job: SourceJob): Session {
     content: job.content,
     lanes: job.lanes.map((lane) => lane.name),
     workload: {
-      spec: job.guest.workload,
+      spec: untraced(job.guest.workload),
       readsPerWrite: job.guest.readsPerWrite ?? 0,
       freePages: job.guest.freePages ?? 0,
     },
   }
+}
+
+/** A trace is too long for the session's description; it goes before it, in frames of its own. */
+function untraced({ trace: _, ...spec }: WorkloadSpec): WorkloadSpec {
+  return spec
 }
 
 function linkOptions(job: SourceJob, beganNs: number): LinkOptions {

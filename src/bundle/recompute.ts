@@ -89,7 +89,7 @@ const names: readonly string[] = checksFromCaptures
 
 function fidelityAgain(directory: string, analysis: RunAnalysis): ReadonlyMap<string, number> {
   const file = join(directory, 'scenario.yaml')
-  const { link } = parseScenario(readText(file), file)
+  const { link } = parseScenario(readText(file), file, [], (name) => readText(join(directory, name)))
   const sum = (entries: readonly { readonly difference: number }[]): number =>
     entries.reduce((total, { difference }) => total + Math.abs(difference), 0)
   const { checks } = fidelityOf({
@@ -118,7 +118,7 @@ export async function recomputeValidation(directory: string): Promise<Recomputed
   const scenario = join(directory, 'scenario.yaml')
   const settings = join(directory, settingsFile)
   const plan = validationPlan(
-    readScenario(readText(scenario), scenario, []),
+    readScenario(readText(scenario), scenario, [], (name) => readText(join(directory, name))),
     parsed(readText(settings), settings) as ValidationSettings,
   )
   const left = new Map(recorded.runs.map((run) => [run.label, run]))

@@ -8,7 +8,7 @@ import { failure, usageError } from '../support/errors.js'
 import { defaultPort, defaultStoragePort, portOption, readSecret, secretOption } from './agent-options.js'
 import { globalOptions } from './globals.js'
 import { examples, prose, setOption } from './help.js'
-import { scenarioInput } from './input.js'
+import { beside, scenarioInput } from './input.js'
 import { printJson, printText } from './output.js'
 
 interface Options {
@@ -59,7 +59,7 @@ async function byHand(file: string | undefined, options: Options, command: Comma
   const { text, name } = scenarioInput(file)
   // Checking scenarios takes longer to load than all else, and an agent under control is told its job.
   const { readScenario } = await import('../experiment/scenario.js')
-  const { scenario } = readScenario(text, name, options.set)
+  const { scenario } = readScenario(text, name, options.set, beside(name))
   const secret = readSecret(options.secretFile)
   const lanes = laneEndpoints(scenario, options.port)
   const storage = storageEndpoint(scenario, defaultStoragePort)

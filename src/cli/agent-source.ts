@@ -12,7 +12,7 @@ import { failure } from '../support/errors.js'
 import { portOption, readSecret, secretOption } from './agent-options.js'
 import { globalOptions } from './globals.js'
 import { examples, prose, setOption } from './help.js'
-import { scenarioInput } from './input.js'
+import { beside, scenarioInput } from './input.js'
 import { printJson, printText } from './output.js'
 
 interface Options {
@@ -68,7 +68,7 @@ async function byHand(
   const { text, name } = scenarioInput(file)
   // Checking scenarios takes longer to load than all else, and an agent under control is told its job.
   const { readScenario } = await import('../experiment/scenario.js')
-  const { scenario } = readScenario(text, name, options.set)
+  const { scenario } = readScenario(text, name, options.set, beside(name))
   const lanes = laneEndpoints(scenario, options.port)
   const job = sourceJob(scenario, host, lanes, readSecret(options.secretFile), false)
   const running = startSource(job, bind(job.strategy, job.options), silentJournal)

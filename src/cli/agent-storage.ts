@@ -9,7 +9,7 @@ import { usageError } from '../support/errors.js'
 import { defaultStoragePort, readSecret, secretOption } from './agent-options.js'
 import { globalOptions } from './globals.js'
 import { examples, prose, setOption } from './help.js'
-import { scenarioInput } from './input.js'
+import { beside, scenarioInput } from './input.js'
 
 interface Options {
   readonly control?: true
@@ -56,7 +56,7 @@ a use for it. It runs until it is interrupted.`),
 
 async function byHand(file: string | undefined, options: Options, command: Command): Promise<void> {
   const { text, name } = scenarioInput(file)
-  const { scenario } = readScenario(text, name, options.set)
+  const { scenario } = readScenario(text, name, options.set, beside(name))
   const secret = readSecret(options.secretFile)
   const lane = storageEndpoint(scenario, defaultStoragePort)
   if (lane === undefined) {

@@ -57,6 +57,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./predict.js')).predictCommand,
   },
   {
+    path: 'trace',
+    summary: 'working set, dirty rate and reuse of a trace of writes',
+    group: 'Migrate',
+    load: async () => (await import('./trace.js')).traceCommand,
+  },
+  {
     path: 'reproduce moslehi',
     summary: 'the tables of Moslehi & Mohebbi beside what the model gives',
     group: 'Migrate',

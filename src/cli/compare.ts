@@ -28,7 +28,7 @@ import { columns } from './columns.js'
 import { type ExportFormat, exported, exportFormats } from './compare-export.js'
 import { globalOptions } from './globals.js'
 import { examples, prose } from './help.js'
-import { readText } from './input.js'
+import { besidePlan, readText } from './input.js'
 import { type Interrupts, interrupts } from './interrupts.js'
 import { printJson, printText } from './output.js'
 import { progressText, type ServedComparison, servedComparison, serveOption } from './served.js'
@@ -144,7 +144,7 @@ function checkedPlan(text: string, name: string): Plan {
   for (const job of jobsOf(plan)) {
     if (job.repetition > 1) continue
     try {
-      readScenario(plan.scenarioText, `${name}: scenario`, job.overrides)
+      readScenario(plan.scenarioText, `${name}: scenario`, job.overrides, besidePlan)
     } catch (error) {
       if (!(error instanceof PagewireError)) throw error
       throw usageError(`cell ${job.cell}: ${error.message}`, { code: error.code })
@@ -241,7 +241,7 @@ function measurer(
 ): Runner {
   return {
     run: async (job, attempt) => {
-      const { scenario, text } = readScenario(plan.scenarioText, job.cell, job.overrides)
+      const { scenario, text } = readScenario(plan.scenarioText, job.cell, job.overrides, besidePlan)
       const live = served?.begin(job, scenario)
       return runScenario({
         scenario,

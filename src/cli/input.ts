@@ -1,6 +1,8 @@
 /** Reads the files that a user names on the command line. */
 
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, isAbsolute, join } from 'node:path'
+import type { ReadBeside } from '../experiment/scenario.js'
 import { defaultScenarioText } from '../experiment/scenario-default.js'
 import { messageOf, usageError } from '../support/errors.js'
 
@@ -18,3 +20,12 @@ export function readText(file: string): string {
     throw usageError(`cannot read ${file}: ${messageOf(error)}`, { code: 'unreadable-input', cause: error })
   }
 }
+
+/** Reads what a scenario of this name (a file, or anything else for the working directory) names beside itself. */
+export function beside(scenario: string): ReadBeside {
+  const directory = existsSync(scenario) ? dirname(scenario) : '.'
+  return (file) => readText(isAbsolute(file) ? file : join(directory, file))
+}
+
+/** The same for a plan's scenario, which may be read again from elsewhere: names are those of the working directory. */
+export const besidePlan = beside('')

@@ -5,6 +5,7 @@ import type { RunResult } from '../experiment/result.js'
 import { readScenario } from '../experiment/scenario.js'
 import { silentJournal } from '../migration/journal.js'
 import { strategyNamed } from '../strategies/index.js'
+import { besidePlan } from './input.js'
 
 export interface PredictTask {
   readonly text: string
@@ -13,7 +14,7 @@ export interface PredictTask {
 }
 
 export async function predictCell({ text, name, overrides }: PredictTask): Promise<RunResult> {
-  const { scenario } = readScenario(text, name, overrides)
+  const { scenario } = readScenario(text, name, overrides, besidePlan)
   const strategy = strategyNamed(scenario.migration.strategy).create(scenario.migration.options)
   return predict(scenario, strategy, silentJournal)
 }

@@ -10,10 +10,11 @@ import { strategyNamed } from '../strategies/index.js'
 import { usageError } from '../support/errors.js'
 import { globalOptions } from './globals.js'
 import { examples, prose, setOption } from './help.js'
-import { scenarioInput } from './input.js'
+import { beside, scenarioInput } from './input.js'
 import { printJson, printText } from './output.js'
 import { forecastText } from './predict-forecast.js'
 import { printPlan } from './predict-goal.js'
+import { recordTrace } from './predict-trace.js'
 
 interface Options {
   readonly set: readonly string[]
@@ -22,6 +23,7 @@ interface Options {
   readonly goal: readonly string[]
   readonly best: number
   readonly map?: string
+  readonly recordTrace?: string
 }
 
 export function predictCommand(): Command {
@@ -64,9 +66,15 @@ everything. Exit code 4 when nothing reaches it; the nearest are printed then.
     .addOption(
       new Option('--map <file>', 'write the convergence map there, as .svg or .csv').conflicts('method'),
     )
+    .addOption(
+      new Option(
+        '--record-trace <file>',
+        'write what the guest writes meanwhile there, for workload trace',
+      ).conflicts(['method', 'goal', 'map']),
+    )
     .action(async (file: string | undefined, options: Options, command: Command) => {
       const { text, name } = scenarioInput(file)
-      const { scenario } = readScenario(text, name, options.set)
+      const { scenario } = readScenario(text, name, options.set, beside(name))
       if (options.goal.length > 0) {
         process.exitCode = await printPlan(scenario, options, command)
         return
@@ -91,8 +99,11 @@ everything. Exit code 4 when nothing reaches it; the nearest are printed then.
       }
       const strategy = strategyNamed(scenario.migration.strategy).create(scenario.migration.options)
       const result = await predict(scenario, strategy, silentJournal)
+      const writes =
+        options.recordTrace === undefined ? 0 : recordTrace(scenario, result, options.recordTrace)
       if (globalOptions(command).json) printJson(result)
       else printText(summary(scenario.name, result))
+      if (writes > 0 && !globalOptions(command).json) printText(`${writes} writes in ${options.recordTrace}`)
     })
     .addHelpText(
       'after',
@@ -106,6 +117,10 @@ everything. Exit code 4 when nothing reaches it; the nearest are printed then.
           'which schemes and options reach it, and what they cost',
         ],
         ['pagewire predict my.yaml --map map.svg', 'where its scheme converges, as a picture'],
+        [
+          'pagewire predict my.yaml --record-trace writes.txt',
+          'a trace, for pagewire trace and workload trace',
+        ],
         ['pagewire predict my.yaml --json | jq .migration.downtime_ms', 'one figure of the result document'],
       ]),
     )

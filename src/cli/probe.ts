@@ -16,7 +16,7 @@ import { requireLab } from '../topology/requirements.js'
 import { columns } from './columns.js'
 import { globalOptions } from './globals.js'
 import { examples, prose, setOption } from './help.js'
-import { scenarioInput } from './input.js'
+import { beside, scenarioInput } from './input.js'
 import { interrupts } from './interrupts.js'
 import { printJson, printJsonLine, printText } from './output.js'
 import { probePortOption } from './probe-options.js'
@@ -124,7 +124,7 @@ async function throughLab(
   chatty: boolean,
 ): Promise<readonly ProbePhase[]> {
   const { text, name } = scenarioInput(file)
-  const { scenario } = readScenario(text, name, options.set)
+  const { scenario } = readScenario(text, name, options.set, beside(name))
   const classes = classesOf(scenario.marking, options.class)
   requireLab()
   const onPhase = (what: string): void => {

@@ -7,7 +7,7 @@ import { usageError } from '../support/errors.js'
 import { requireLab } from '../topology/requirements.js'
 import { globalOptions } from './globals.js'
 import { examples, prose, setOption } from './help.js'
-import { scenarioInput } from './input.js'
+import { beside, scenarioInput } from './input.js'
 import { interrupts } from './interrupts.js'
 import { exitOf, measuredRun } from './measured-run.js'
 import { printJson, printText } from './output.js'
@@ -66,7 +66,7 @@ once. Needs root.`),
 async function run(file: string | undefined, options: Options, command: Command): Promise<number> {
   const { json, quiet } = globalOptions(command)
   const { text, name } = scenarioInput(file)
-  const read = readScenario(text, name, options.set)
+  const read = readScenario(text, name, options.set, beside(name))
   const hooks = parseHooks(options.testHook)
   requireLab(['tcpdump'])
   const signals = interrupts()

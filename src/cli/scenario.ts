@@ -5,7 +5,7 @@ import { readScenario } from '../experiment/scenario.js'
 import { scenarioSchema } from '../experiment/scenario-schema.js'
 import { globalOptions } from './globals.js'
 import { examples, prose, setOption } from './help.js'
-import { scenarioInput } from './input.js'
+import { beside, scenarioInput } from './input.js'
 import { printJson, printText } from './output.js'
 
 export function scenarioCommand(): Command {
@@ -25,7 +25,7 @@ With --json it prints the scenario with all defaults filled in.`),
       (file: string | undefined, options: { set: readonly string[]; schema?: true }, command: Command) => {
         if (options.schema) return printJson(scenarioSchema)
         const { text, name } = scenarioInput(file)
-        const read = readScenario(text, name, options.set)
+        const read = readScenario(text, name, options.set, beside(name))
         if (globalOptions(command).json) printJson(read.document)
         else printText(read.text)
       },

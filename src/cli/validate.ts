@@ -7,6 +7,7 @@ import type { RunResult } from '../experiment/result.js'
 import { RunDirectory } from '../experiment/run-directory.js'
 import { runScenario } from '../experiment/runner.js'
 import { readScenario } from '../experiment/scenario.js'
+import { writeScenario } from '../experiment/scenario-file.js'
 import type { Verdict } from '../experiment/statistics.js'
 import { type RunRequest, type Validation, validate } from '../experiment/validate.js'
 import { settingsFile, type ValidationSettings, validationPlan } from '../experiment/validation-plan.js'
@@ -15,7 +16,7 @@ import { parseDurationNs } from '../support/units.js'
 import { requireLab } from '../topology/requirements.js'
 import { globalOptions } from './globals.js'
 import { examples, prose, setOption } from './help.js'
-import { scenarioInput } from './input.js'
+import { beside, scenarioInput } from './input.js'
 import { type Interrupts, interrupts } from './interrupts.js'
 import { printJson, printText } from './output.js'
 import { timeStamp } from './time-stamp.js'
@@ -115,7 +116,7 @@ async function run(file: string | undefined, options: Options, command: Command)
   const { json, quiet } = globalOptions(command)
   const input = scenarioInput(file)
   const { text } = input
-  const read = readScenario(text, input.name, options.set)
+  const read = readScenario(text, input.name, options.set, beside(input.name))
   const settings = settingsOf(options)
   const plan = validationPlan(read, settings)
   const maxTimeNs = parseDurationNs(options.maxTime)
@@ -137,7 +138,7 @@ async function run(file: string | undefined, options: Options, command: Command)
         progress.step(step)
       },
     })
-    await directory.write('scenario.yaml', read.text)
+    await writeScenario(directory, read.scenario, read.text)
     await directory.write(settingsFile, `${JSON.stringify(settings, null, 2)}\n`)
     await directory.write('validation.json', `${JSON.stringify(validation, null, 2)}\n`)
   } finally {
@@ -192,13 +193,18 @@ interface Place {
 
 async function runOne(request: RunRequest, place: Place): Promise<RunResult> {
   const { arm, seed, limitNs, label } = request
-  const { scenario, text } = readScenario(place.text, place.name, [
-    ...place.options.set,
-    `seed=${seed}`,
-    `migration.marking.bulk=${arm.marking.bulk}`,
-    `migration.marking.final=${arm.marking.final}`,
-    `migration.max_total_time=${Math.round(limitNs / 1e6)}ms`,
-  ])
+  const { scenario, text } = readScenario(
+    place.text,
+    place.name,
+    [
+      ...place.options.set,
+      `seed=${seed}`,
+      `migration.marking.bulk=${arm.marking.bulk}`,
+      `migration.marking.final=${arm.marking.final}`,
+      `migration.max_total_time=${Math.round(limitNs / 1e6)}ms`,
+    ],
+    beside(place.name),
+  )
   return runScenario({
     scenario,
     text,

@@ -44,6 +44,12 @@ export async function convergenceMap(
       next: 'Give guest.workload another kind, for example hot.',
     })
   }
+  if (workload.kind === 'trace') {
+    throw usageError('a trace has a dirty rate of its own, which cannot be varied', {
+      code: 'no-dirty-rate',
+      next: 'Give guest.workload another kind, for example hot.',
+    })
+  }
   const cells: MapCell[] = []
   for (const [row, bandwidth] of bandwidths.entries()) {
     began(row, bandwidths.length)

@@ -81,6 +81,7 @@ export function guestSpec({ guest, seed }: Scenario): GuestSpec {
       workingSetPages: guest.workload.workingSetPages,
       hotShare: guest.workload.hotShare,
       ...(guest.workload.periodNs === undefined ? {} : { periodNs: guest.workload.periodNs }),
+      ...(guest.workload.trace === undefined ? {} : { trace: guest.workload.trace }),
     },
   }
 }

@@ -29,6 +29,7 @@ import { type CaptureName, type Lab, labUp, type QueueCounters, sweep } from '..
 import { resolveDataplane } from '../topology/requirements.js'
 import { guestCard, vlanIds } from '../topology/spec.js'
 import { version } from '../topology/version.js'
+import { tracedWrites } from '../workload/trace.js'
 import { ClientView, clientFlow, guestCards } from './client-view.js'
 import { type FidelityInput, fidelityOf } from './fidelity.js'
 import { type FloodOutcome, floodOutcome } from './flood-check.js'
@@ -38,6 +39,7 @@ import { outageResult } from './outage.js'
 import { type CaptureResult, migrationResult, type RunResult, runSchema } from './result.js'
 import type { RunDirectory } from './run-directory.js'
 import type { CrossTraffic as CrossTrafficStream, Scenario } from './scenario.js'
+import { writeScenario } from './scenario-file.js'
 import { trafficHosts } from './traffic-hosts.js'
 
 export type RunPhase =
@@ -95,7 +97,7 @@ export async function runScenario(input: RunInput): Promise<RunResult> {
   const run = new Run(input)
   try {
     const result = await Promise.race([run.carryOut(), abandoned(input.abandon)])
-    await input.directory.write('scenario.yaml', input.text)
+    await writeScenario(input.directory, input.scenario, input.text)
     await input.directory.write('result.json', `${JSON.stringify(result, null, 2)}\n`)
     if (run.series !== undefined)
       await input.directory.write('series.json', `${JSON.stringify(run.series)}\n`)
@@ -569,6 +571,7 @@ class Run {
     const { source } = pair
     const { scenario } = this.#input
     const guestSeconds = source.guestRunNs / 1e9
+    const asked = askedRate(scenario, source.guestRunNs)
     const input: FidelityInput = {
       flood,
       framesDroppedByCapture: sum(Object.values(captures).map((capture) => capture.droppedByKernel)),
@@ -583,8 +586,8 @@ class Run {
       sourceCpuShare: source.cpuShare,
       sourceEventLoopDelayMs: source.eventLoopDelayP99Ns / 1e6,
       dirtyPagesPerSecond: {
-        asked: scenario.guest.workload.dirtyPagesPerSecond,
-        achieved: writeRate(source.guestWrites, guestSeconds, scenario.guest.workload.dirtyPagesPerSecond),
+        asked,
+        achieved: writeRate(source.guestWrites, guestSeconds, asked),
       },
       traffic: (traffic?.rows ?? []).map((row, i) => ({
         name: `${i} ${row.kind}`,
@@ -623,6 +626,12 @@ function crossFlow(stream: CrossTrafficStream, index: number, address: string, p
       return { ...flow, protocol: 'ip', serverAddress, serverPort: 0, ...marks }
     }
   }
+}
+
+/** Page writes per second of guest time; a trace's are its own over the very time that the guest ran. */
+function askedRate({ guest: { workload } }: Scenario, guestNs: number): number {
+  if (workload.trace === undefined || guestNs === 0) return workload.dirtyPagesPerSecond
+  return (1e9 * tracedWrites(workload.trace, guestNs)) / guestNs
 }
 
 /** Writes per second. A guest that ran for milliseconds only cannot be nearer to `asked` than a whole write. */

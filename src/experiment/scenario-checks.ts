@@ -87,6 +87,8 @@ function* workloadProblems(
     if (workload[key] === undefined) continue
     if (kind === 'idle')
       yield problem(`guest.workload.${key}`, 'an idle guest writes nothing: leave this out')
+    if (kind === 'trace')
+      yield problem(`guest.workload.${key}`, 'a trace has a rate of its own: leave this out')
   }
   if ((content.kind === 'mix') !== (content.shares !== undefined)) {
     yield problem('guest.content', 'kind mix and shares belong together')
@@ -103,6 +105,7 @@ function* workloadProblems(
     ['working_set', ['cycle', 'iid', 'hot', 'nested', 'phase', 'scan']],
     ['hot_share', ['hot', 'phase']],
     ['period', ['phase']],
+    ['file', ['trace']],
   ] as const
   for (const [key, kinds] of belongs) {
     const fits = kinds.some((one) => one === kind)

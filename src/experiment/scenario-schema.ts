@@ -111,7 +111,6 @@ const link = section('the congested port: the switch port towards the destinatio
 const workload = section('what the guest writes while it is being migrated', {
   kind: {
     enum: ['idle', 'cycle', 'iid', 'hot', 'nested', 'phase', 'scan', 'trace'],
-    planned: ['trace'],
     default: 'hot',
     title: 'which pages are written',
   },
@@ -130,7 +129,12 @@ const workload = section('what the guest writes while it is being migrated', {
     title: 'with kind hot or phase: writes that go to the working set; 90% where not given',
   }),
   period: ref('duration', { title: 'with kind phase: how long a working set stays; 1s where not given' }),
-  file: { type: 'string', minLength: 1, planned: true, title: 'with kind trace: the trace to replay' },
+  file: {
+    type: 'string',
+    minLength: 1,
+    title:
+      'with kind trace: the trace to replay; a relative name is beside the scenario, in a plan in the working directory',
+  },
 })
 
 const inputs = {
@@ -380,6 +384,7 @@ export interface ScenarioDocument {
       readonly working_set?: string
       readonly hot_share?: string
       readonly period?: string
+      readonly file?: string
     }
     readonly free: string
     readonly balloon: string

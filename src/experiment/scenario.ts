@@ -25,6 +25,7 @@ import {
 } from '../support/units.js'
 import type { HostilePath, Impairment } from '../topology/spec.js'
 import type { InputSpec } from '../workload/inputs.js'
+import { parseTrace, type Trace } from '../workload/trace.js'
 import type { WorkloadKind } from '../workload/workload.js'
 import { contradictions } from './scenario-checks.js'
 import { checkedDocument, problemsError } from './scenario-problems.js'
@@ -101,7 +102,12 @@ export interface Workload {
   readonly hotShare: number
   /** How long a working set stays (`phase`), in nanoseconds of guest time. */
   readonly periodNs?: number
+  /** The recorded writes (`trace`). */
+  readonly trace?: Trace
 }
+
+/** The text of a file that a scenario names; a relative name is beside the scenario. Throws a usage error. */
+export type ReadBeside = (file: string) => string
 
 export interface Migration {
   readonly strategy: string
@@ -155,18 +161,35 @@ export interface ReadScenario {
 }
 
 /** `readScenario` for those who only want the scenario. */
-export function parseScenario(text: string, fileName: string, overrides: readonly string[] = []): Scenario {
-  return readScenario(text, fileName, overrides).scenario
+export function parseScenario(
+  text: string,
+  fileName: string,
+  overrides: readonly string[] = [],
+  beside: ReadBeside = nothingBeside,
+): Scenario {
+  return readScenario(text, fileName, overrides, beside).scenario
+}
+
+function nothingBeside(file: string): string {
+  throw usageError(`${file} cannot be read here`, {
+    code: 'unreadable-input',
+    next: 'This scenario stands alone: give its workload another kind.',
+  })
 }
 
 /**
  * Reads a scenario. `fileName` is for messages; `overrides` are `path=value` texts of `--set`, applied before any
  * check. Throws a usage error (exit 2) that lists every problem as `file:line:column: path: sentence`.
  */
-export function readScenario(text: string, fileName: string, overrides: readonly string[]): ReadScenario {
+export function readScenario(
+  text: string,
+  fileName: string,
+  overrides: readonly string[],
+  beside: ReadBeside = nothingBeside,
+): ReadScenario {
   const source = readScenarioText(text, fileName, overrides)
   const document = checkedDocument(source)
-  const scenario = converted(document, source)
+  const scenario = converted(document, source, beside)
   const problems = contradictions(document, scenario)
   if (problems.length > 0) throw problemsError(source, problems)
   return { scenario, document, text: source.text }
@@ -189,7 +212,7 @@ export function linkPageRate(link: Pick<Link, 'rateBps' | 'mtuBytes'>, pageBytes
 
 type Place = <T>(path: KeyPath, convert: () => T) => T
 
-function converted(document: ScenarioDocument, source: ScenarioText): Scenario {
+function converted(document: ScenarioDocument, source: ScenarioText, beside: ReadBeside): Scenario {
   const place: Place = (path, convert) => {
     try {
       return convert()
@@ -209,7 +232,7 @@ function converted(document: ScenarioDocument, source: ScenarioText): Scenario {
     name: document.name,
     seed: document.seed,
     link,
-    guest: guestOf(document.guest, link, place),
+    guest: guestOf(document.guest, link, place, beside),
     migration: migrationOf(document.migration, place, classAt),
     crossTraffic: document.cross_traffic.map((stream, i) =>
       streamOf(stream, i, { link, marking, place, classAt }),
@@ -276,7 +299,7 @@ function pathOf(path: NonNullable<ScenarioDocument['path']>, place: Place): Host
   }
 }
 
-function guestOf(guest: ScenarioDocument['guest'], link: Link, place: Place): Guest {
+function guestOf(guest: ScenarioDocument['guest'], link: Link, place: Place, beside: ReadBeside): Guest {
   const bytes = (key: 'memory' | 'page_size' | 'device_state'): number =>
     place(['guest', key], () => parseBytes(guest[key]))
   const memoryBytes = bytes('memory')
@@ -290,7 +313,7 @@ function guestOf(guest: ScenarioDocument['guest'], link: Link, place: Place): Gu
     pageBytes,
     totalPages: memoryBytes / pageBytes,
     deviceStateBytes: bytes('device_state'),
-    workload: workloadOf(guest.workload, { memoryBytes, pageBytes, usedBytes }, link, place),
+    workload: workloadOf(guest.workload, { memoryBytes, pageBytes, usedBytes }, link, place, beside),
     freePages,
     balloonedPages: pagesOf('balloon'),
     ...given('inputs', guest.inputs === undefined ? undefined : inputsOf(guest.inputs, place)),
@@ -313,8 +336,10 @@ function workloadOf(
   size: { readonly memoryBytes: number; readonly pageBytes: number; readonly usedBytes: number },
   link: Link,
   place: Place,
+  beside: ReadBeside,
 ): Workload {
   const at = ['guest', 'workload']
+  if (workload.kind === 'trace') return tracedWorkload(workload.file, size, place, beside)
   const idle = workload.kind === 'idle'
   const dirtyRatio =
     workload.dirty_ratio ?? (workload.dirty_rate === undefined && !idle ? dirtyRatioDefault : undefined)
@@ -331,6 +356,31 @@ function workloadOf(
     ...(workload.kind === 'phase'
       ? { periodNs: place([...at, 'period'], () => parseDurationNs(workload.period ?? periodDefault)) }
       : {}),
+  }
+}
+
+/** Rate and working set are what the trace says they are. */
+function tracedWorkload(
+  file: string | undefined,
+  size: { readonly pageBytes: number; readonly usedBytes: number },
+  place: Place,
+  beside: ReadBeside,
+): Workload {
+  const trace = place(['guest', 'workload', 'file'], () => {
+    if (file === undefined) {
+      throw usageError('kind trace needs a file', {
+        code: 'contradiction',
+        next: 'Record one with pagewire predict --record-trace FILE, or write one: see pagewire trace --help.',
+      })
+    }
+    return parseTrace(beside(file), file, Math.floor(size.usedBytes / size.pageBytes))
+  })
+  return {
+    kind: 'trace',
+    trace,
+    dirtyPagesPerSecond: (1e9 * trace.pages.length) / trace.timesNs.at(-1)!,
+    workingSetPages: new Set(trace.pages).size,
+    hotShare: hotShareDefault,
   }
 }
 

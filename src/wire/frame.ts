@@ -23,6 +23,8 @@ export const FrameType = {
   config: 0x01,
   /** D. The session can begin. */
   configOk: 0x02,
+  /** S. a: number of the first write, from 0. Payload: for each write f64 ns of guest time, u32 page. Before config, on lane 0. */
+  trace: 0x03,
   /** S. a: page number, b: version. Payload: the page in its encoding. */
   page: 0x10,
   /** S. a: sequence number. Asks for a confirmation of all pages before it on this lane. */
@@ -81,6 +83,7 @@ const kib = 1024
 const longestPayload = new Map<number, number>([
   [FrameType.config, 64 * kib],
   [FrameType.configOk, 0],
+  [FrameType.trace, 64 * kib],
   [FrameType.flush, 0],
   [FrameType.confirm, 0],
   [FrameType.device, 64 * kib],

@@ -8,7 +8,7 @@ import { type Accesses, AccessLog } from '../memory/access-log.js'
 import { GuestMemory } from '../memory/guest-memory.js'
 import { PageSet, type ReadonlyPageSet } from '../memory/page-set.js'
 import { assert } from '../support/assert.js'
-import { mix32, type Random, random } from '../support/random.js'
+import { mix32, random } from '../support/random.js'
 import { cycle } from './cycle.js'
 import { hot } from './hot.js'
 import { idle } from './idle.js'
@@ -17,6 +17,7 @@ import { type InputEvent, type InputSpec, InputStream, inputHash } from './input
 import { nested } from './nested.js'
 import { phase } from './phase.js'
 import { scan } from './scan.js'
+import { type Trace, trace, traceWritesMax } from './trace.js'
 import type { Workload, WorkloadFactory, WorkloadKind, WorkloadSpec } from './workload.js'
 
 export interface GuestSpec {
@@ -88,14 +89,12 @@ export class Guest {
 
   constructor(spec: GuestSpec, nowNs: number) {
     this.memory = new GuestMemory(spec.totalPages, spec.pageBytes)
-    const numbers = random(spec.seed, 0x67756573)
     this.#usedPages = spec.totalPages - (spec.freePages ?? 0)
     assert(this.#usedPages >= 1, 'a guest uses a page at least')
     this.#balloonTo(spec.totalPages - (spec.balloonedPages ?? 0))
-    this.#workload = makeWorkload(spec.workload, this.#usedPages, numbers)
+    this.#workload = makeWorkload(spec)
     this.#accessesPerWrite = 1 + (spec.readsPerWrite ?? 0)
-    const writesPerSecond = spec.workload.kind === 'idle' ? 0 : spec.workload.writesPerSecond
-    this.#accessesPerNs = (writesPerSecond * this.#accessesPerWrite) / nsPerSecond
+    this.#accessesPerNs = accessRate(spec)
     this.#accessesPerLook = spec.accessesPerLook ?? Number.POSITIVE_INFINITY
     this.#inputs = spec.inputs === undefined ? undefined : new InputStream(spec.inputs, spec.seed)
     this.#asOfNs = nowNs
@@ -223,7 +222,7 @@ export class Guest {
   }
 
   #dueAt(guestNs: number): number {
-    return Math.floor(guestNs * this.#accessesPerNs + rounding)
+    return dueBy(this.#workload, this.#accessesPerNs, guestNs)
   }
 
   /** Inputs that are due, each at its point between the accesses. False when the guest has not come so far yet. */
@@ -373,7 +372,7 @@ export class Guest {
 
   /** Guest time stands still at the moment of the access that has to wait. */
   #block(page: number): void {
-    const atGuestNs = Math.min(this.#guestNs, (this.#accessesDone + 1) / this.#accessesPerNs)
+    const atGuestNs = Math.min(this.#guestNs, dueNs(this.#workload, this.#accessesPerNs, this.#accessesDone))
     const waitedNs = (this.#guestNs - atGuestNs) / (1 - this.#withheld)
     this.#guestNs = atGuestNs
     this.#stallNs += waitedNs * (1 - this.#withheld)
@@ -389,8 +388,38 @@ const factories: Readonly<Record<WorkloadKind, WorkloadFactory>> = {
   nested,
   phase,
   scan,
+  trace,
 }
 
-function makeWorkload(spec: WorkloadSpec, totalPages: number, numbers: Random): Workload {
-  return factories[spec.kind](spec, totalPages, numbers)
+function makeWorkload({ workload, totalPages, freePages = 0, seed }: GuestSpec): Workload {
+  return factories[workload.kind](workload, totalPages - freePages, random(seed, 0x67756573))
+}
+
+/**
+ * The writes of a guest of this spec up to a guest time: a trace that gives the same writes again. At most
+ * `traceWritesMax`, and none at all for an idle guest. Not for workloads that a scheme confines.
+ */
+export function recordedTrace(spec: GuestSpec, untilGuestNs: number): Trace {
+  const workload = makeWorkload(spec)
+  const accessesPerNs = accessRate(spec)
+  const count = Math.min(traceWritesMax, dueBy(workload, accessesPerNs, untilGuestNs))
+  const pages = new Uint32Array(count)
+  workload.next(pages, count)
+  const timesNs = Array.from(pages, (_, access) => Math.round(dueNs(workload, accessesPerNs, access)))
+  return { timesNs, pages: [...pages] }
+}
+
+/** Accesses that are due by a guest time. */
+function dueBy(workload: Workload, accessesPerNs: number, guestNs: number): number {
+  return workload.dueBy?.(guestNs) ?? Math.floor(guestNs * accessesPerNs + rounding)
+}
+
+/** Guest time of the access with this number, from 0. */
+function dueNs(workload: Workload, accessesPerNs: number, access: number): number {
+  return workload.timeOf?.(access) ?? (access + 1) / accessesPerNs
+}
+
+function accessRate({ workload, readsPerWrite = 0 }: GuestSpec): number {
+  const writesPerSecond = workload.kind === 'idle' ? 0 : workload.writesPerSecond
+  return (writesPerSecond * (1 + readsPerWrite)) / nsPerSecond
 }

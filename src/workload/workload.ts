@@ -2,6 +2,7 @@
 
 import type { ReadonlyPageSet } from '../memory/page-set.js'
 import type { Random } from '../support/random.js'
+import type { Trace } from './trace.js'
 
 export interface WorkloadSpec {
   readonly kind: WorkloadKind
@@ -13,14 +14,20 @@ export interface WorkloadSpec {
   readonly hotShare: number
   /** `phase`: how long a working set stays, in guest time. */
   readonly periodNs?: number
+  /** `trace`: the recorded writes; `writesPerSecond` is then their mean rate. */
+  readonly trace?: Trace
 }
 
-export const workloadKinds = ['idle', 'cycle', 'iid', 'hot', 'nested', 'phase', 'scan'] as const
+export const workloadKinds = ['idle', 'cycle', 'iid', 'hot', 'nested', 'phase', 'scan', 'trace'] as const
 export type WorkloadKind = (typeof workloadKinds)[number]
 
 export interface Workload {
   /** Writes the next `count` pages of the sequence into out[0..count). */
   next(out: Uint32Array, count: number): void
+  /** Accesses that are due by this guest time, where they do not come at an even rate; with it `timeOf`. */
+  dueBy?(guestNs: number): number
+  /** Guest time of the access with this number, from 0. */
+  timeOf?(access: number): number
   /** `nested` only: the memory that the scheme regards as outstanding from now on. */
   confine?(pages: ReadonlyPageSet): void
 }

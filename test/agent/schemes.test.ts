@@ -99,3 +99,17 @@ test('memory that the guest has returned is not sent, and the agents agree on th
     assert.equal(destination.pagesReceived, sent, name)
   }
 })
+
+test('a guest that replays a trace runs on from it at the destination', async () => {
+  const timesNs = Array.from({ length: 20_000 }, (_, i) => (i + 1) * 20_000)
+  const pages = timesNs.map((_, i) => (i * 37) % 300)
+  const strategy = strategyNamed('post-copy').create({ variant: 'demand', demand_for: '100ms' })
+  const { source } = await migrateOverLoopback(strategy, {
+    workload: { kind: 'trace', trace: { timesNs, pages }, writesPerSecond: 50_000, workingSetPages: 300 },
+  })
+  assert.equal(source.record.outcome, 'completed', source.record.reason)
+  assert.ok(
+    source.verified && source.record.postcopyRequests > 5,
+    `${source.record.postcopyRequests} requests`,
+  )
+})

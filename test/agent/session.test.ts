@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { decodeSession, encodeSession, type Session, sessionGuest } from '../../src/agent/session.js'
+import { TraceReader } from '../../src/agent/trace-frames.js'
 
 const session: Session = {
   totalPages: 1024,
@@ -21,7 +22,7 @@ test('a session arrives as it was described, the guest with it', () => {
   const { content: _sent, ...sent } = session
   assert.deepEqual(rest, sent)
   assert.equal(content.shares?.zero, 1)
-  assert.deepEqual(sessionGuest(session), {
+  assert.deepEqual(sessionGuest(session, new TraceReader()), {
     totalPages: 1024,
     pageBytes: 4096,
     seed: 5,

@@ -199,7 +199,7 @@ const mistakes: readonly (readonly [string, RegExp, string])[] = [
     /path\.police: a class needs a queue of its own/,
     'contradiction',
   ],
-  ['guest: { workload: { kind: trace } }', /"trace" is not supported/, 'unsupported'],
+  ['guest: { workload: { kind: trace } }', /kind trace needs a file/, 'contradiction'],
   [
     'migration: { marking: { bulk: CS8 } }',
     /^s\.yaml:1:31: migration\.marking\.bulk: unknown traffic class/,

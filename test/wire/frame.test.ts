@@ -11,6 +11,11 @@ const samples: readonly { name: string; bytes: Buffer; hex: string }[] = [
   },
   { name: 'configOk', bytes: frame(FrameType.configOk), hex: '02000000 00000000 00000000 00000000' },
   {
+    name: 'trace',
+    bytes: frame(FrameType.trace, 5461, 0, Buffer.from('3ff000000000000000000007', 'hex')),
+    hex: '03000000 0000000c 00001555 00000000 3ff0000000000000 00000007',
+  },
+  {
     name: 'flush',
     bytes: frame(FrameType.flush, 0x01020304),
     hex: '11000000 00000000 01020304 00000000',
