@@ -49,6 +49,11 @@ function migrationText(migration: MigrationResult): string {
       migration.verified ? 'verified: every page at the destination equals the source' : 'not compared',
     ],
   ]
+  if (migration.log_bytes !== undefined)
+    rows.push(['log', `${migration.log_bytes} bytes after the checkpoint`])
+  if (migration.pages_ballooned !== undefined) {
+    rows.push(['balloon', `${migration.pages_ballooned} free pages were not sent`])
+  }
   for (const note of migration.notes ?? []) rows.push(['note', note])
   return rows.map(([name, value]) => `  ${name.padEnd(11)} ${value}`).join('\n')
 }
