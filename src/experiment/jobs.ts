@@ -7,7 +7,7 @@ import type { LaneHooks } from '../agent/source-lane.js'
 import type { StorageJob } from '../agent/storage.js'
 import type { StorageAddress } from '../agent/storage-client.js'
 import { classOfLevel } from '../marking/traffic-class.js'
-import { levelOf, markedAs, storageLane, usualLanes } from '../migration/lanes.js'
+import { diskLane, levelOf, markedAs, storageLane, usualLanes } from '../migration/lanes.js'
 import type { LaneName } from '../migration/strategy.js'
 import { strategyNamed } from '../strategies/index.js'
 import type { GuestSpec } from '../workload/guest.js'
@@ -67,7 +67,8 @@ export function storageJob(scenario: Scenario, host: string, lane: LaneEndpoint,
 }
 
 /** The guest that both testbeds run. */
-export function guestSpec({ guest, seed }: Scenario): GuestSpec {
+export function guestSpec(scenario: Scenario): GuestSpec {
+  const { guest, seed } = scenario
   return {
     totalPages: guest.totalPages,
     pageBytes: guest.pageBytes,
@@ -83,6 +84,7 @@ export function guestSpec({ guest, seed }: Scenario): GuestSpec {
       ...(guest.workload.periodNs === undefined ? {} : { periodNs: guest.workload.periodNs }),
       ...(guest.workload.trace === undefined ? {} : { trace: guest.workload.trace }),
     },
+    ...(moreLanes(scenario).includes(diskLane) ? { disk: guest.disk } : {}),
   }
 }
 

@@ -28,6 +28,8 @@ export function modelSpec(scenario: Scenario): ModelSpec {
       faults: lanes.faults.pcp,
       storage: lanes.storage.pcp,
       log: lanes.log.pcp,
+      disk: lanes.disk.pcp,
+      deltas: lanes.deltas.pcp,
     },
     levels: Array.from({ length: 8 }, (_, level) => classOfLevel(scenario.marking, level).pcp),
   }
@@ -69,7 +71,8 @@ async function predictMigration(
   const testbed = new ModelTestbed(modelSpec(scenario))
   const limits = { maxTotalNs: scenario.migration.maxTotalNs }
   const record = await migrate(strategy, testbed, limits, journal)
-  const verified = record.outcome === 'completed' && testbed.differingPages() === 0
+  const differing = record.outcome === 'completed' ? testbed.differingPages() + differingBlocks(testbed) : 1
+  const verified = differing === 0
   const { fetched, cancelled } = testbed.fetches
   const storage = strategy.lanes?.includes(storageLane)
     ? { blocksFetched: fetched, fetchesCancelled: cancelled, bytesFetched: fetched * testbed.pageBytes }
@@ -82,6 +85,10 @@ async function predictMigration(
   })
   const { outcome, reason } = record
   return { outcome, result, ...(reason === undefined ? {} : { reason }) }
+}
+
+function differingBlocks({ disk }: ModelTestbed): number {
+  return disk?.differingBlocks ?? 0
 }
 
 /** The scenario's congested port, as the model knows it. */

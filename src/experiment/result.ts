@@ -49,6 +49,23 @@ export interface MigrationResult {
     readonly fetches_cancelled: number
     readonly bytes_fetched: number
   } | null
+  /** What became of the guest's disk; null for a scheme that does not move it. */
+  readonly disk: {
+    readonly blocks_total: number
+    readonly block_bytes: number
+    /** Blocks copied, repeats counted. */
+    readonly blocks_sent: number
+    /** Blocks that the destination had already. */
+    readonly blocks_known: number
+    /** Blocks copied while the guest was suspended. */
+    readonly blocks_suspended: number
+    /** Writes that were forwarded in order, and applied after the copy. */
+    readonly deltas_sent: number
+    readonly bytes_sent: number
+    readonly writes: number
+    /** Guest time that writes were delayed by. */
+    readonly write_stall_ms: number
+  } | null
   readonly payload_bytes: number
   /** Whole frames of the migration's lanes, both directions, from the capture; null in a prediction without one. */
   readonly wire_bytes: number | null
@@ -167,6 +184,7 @@ export function migrationResult(record: MigrationRecord, extras: MigrationExtras
     pages_unique: record.pagesUnique,
     pages_postcopy_requests: record.postcopyRequests,
     storage: storageResult(record, extras),
+    disk: diskResult(record),
     payload_bytes: record.payloadBytes,
     wire_bytes: extras.wireBytes,
     goodput_mbps: mbps(record.goodputBps),
@@ -189,6 +207,21 @@ function storageResult(
     blocks_fetched: storage.blocksFetched,
     fetches_cancelled: storage.fetchesCancelled,
     bytes_fetched: storage.bytesFetched,
+  }
+}
+
+function diskResult({ disk }: MigrationRecord): MigrationResult['disk'] {
+  if (disk === undefined) return null
+  return {
+    blocks_total: disk.blocksTotal,
+    block_bytes: disk.blockBytes,
+    blocks_sent: disk.blocksSent,
+    blocks_known: disk.blocksKnown,
+    blocks_suspended: disk.blocksSuspended,
+    deltas_sent: disk.deltas,
+    bytes_sent: (disk.blocksSent + disk.deltas) * disk.blockBytes,
+    writes: disk.writes,
+    write_stall_ms: ms(disk.writeStallNs),
   }
 }
 

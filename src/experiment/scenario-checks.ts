@@ -26,6 +26,7 @@ export function contradictions(document: ScenarioDocument, scenario: Scenario): 
   return [
     ...linkProblems(scenario),
     ...guestProblems(scenario),
+    ...diskProblems(scenario),
     ...workloadProblems(document, scenario),
     ...migrationProblems(scenario),
     ...strategyProblems(scenario),
@@ -73,6 +74,19 @@ function* guestProblems({ guest }: Scenario): Iterable<Problem> {
   if (memoryBytes > guestBytesMax) yield problem('guest.memory', 'it must be at most 64GiB')
   if (guest.deviceStateBytes > deviceStateBytesMax)
     yield problem('guest.device_state', 'it must be at most 1GiB')
+}
+
+function* diskProblems({ guest: { disk } }: Scenario): Iterable<Problem> {
+  const { blockBytes, totalBlocks } = disk
+  if (blockBytes < 512 || blockBytes > 2 ** 15 || !Number.isInteger(Math.log2(blockBytes))) {
+    yield problem('guest.disk.block_size', 'it must be a power of two from 512B to 32KiB')
+  } else if (totalBlocks === 0 || !Number.isInteger(totalBlocks)) {
+    yield problem(
+      'guest.disk.size',
+      `it must be a multiple of block_size (${formatBytes(blockBytes)}), and at least one block`,
+    )
+  }
+  if (totalBlocks * blockBytes > guestBytesMax) yield problem('guest.disk.size', 'it must be at most 64GiB')
 }
 
 function* workloadProblems(

@@ -170,6 +170,23 @@ const content = section('what the pages hold', {
   },
 })
 
+const disk = section('the guest’s disk, which only some schemes move with it', {
+  size: ref('bytes', { default: '16MiB', title: 'a multiple of block_size, up to 64GiB' }),
+  block_size: ref('bytes', { default: '4KiB', title: 'a power of two from 512B to 32KiB' }),
+  write_ratio: {
+    type: 'number',
+    minimum: 0,
+    maximum: 100,
+    default: 0.1,
+    title: 'bytes written to the disk per byte of blocks that the idle link can carry; 0: a silent disk',
+  },
+  working_set: ref('percent', { default: '25%', title: 'blocks that are ever written' }),
+  replica: ref('percent', {
+    default: '75%',
+    title: 'with a scheme that asks (cloudspider): blocks that the destination holds from before',
+  }),
+})
+
 const guest = section('the virtual machine', {
   memory: ref('bytes', { default: '64MiB', title: 'up to 64GiB, a multiple of page_size' }),
   page_size: ref('bytes', { default: '4KiB', title: 'a power of two from 4KiB to 2MiB' }),
@@ -185,6 +202,7 @@ const guest = section('the virtual machine', {
   workload,
   inputs,
   content,
+  disk,
 })
 
 const migration = section('how the guest is moved', {
@@ -199,7 +217,12 @@ const migration = section('how the guest is moved', {
     storage: ref('class', {
       title: 'blocks that the destination reads from shared storage; the class of bulk where not given',
     }),
-    disk: ref('class', { planned: true, title: 'blocks of the disk' }),
+    disk: ref('class', {
+      title: 'blocks of the guest’s disk, for schemes that move it; the class of bulk where not given',
+    }),
+    deltas: ref('class', {
+      title: 'writes to the disk that are forwarded as they happen; the class of disk where not given',
+    }),
     log: ref('class', {
       title: 'logged inputs of a guest that is executed again (cr-tr); the class of bulk where not given',
     }),
@@ -392,6 +415,13 @@ export interface ScenarioDocument {
     readonly content: {
       readonly kind: ContentKind
       readonly shares?: Readonly<Partial<Record<Recipe, number>>>
+    }
+    readonly disk: {
+      readonly size: string
+      readonly block_size: string
+      readonly write_ratio: number
+      readonly working_set: string
+      readonly replica: string
     }
   }
   readonly migration: {

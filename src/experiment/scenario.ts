@@ -75,6 +75,17 @@ export interface Link {
   readonly impairment?: Impairment
 }
 
+/** The guest's disk, for schemes that move it. */
+export interface Disk {
+  readonly totalBlocks: number
+  readonly blockBytes: number
+  /** Whole blocks per second of guest time. */
+  readonly writesPerSecond: number
+  readonly workingSetBlocks: number
+  /** Share of the blocks that the destination holds from before, 0..1. */
+  readonly replicaShare: number
+}
+
 export interface Guest {
   readonly memoryBytes: number
   readonly pageBytes: number
@@ -88,6 +99,7 @@ export interface Guest {
   /** What reaches the guest from outside. */
   readonly inputs?: InputSpec
   readonly content: ContentSpec
+  readonly disk: Disk
 }
 
 export interface Workload {
@@ -318,6 +330,22 @@ function guestOf(guest: ScenarioDocument['guest'], link: Link, place: Place, bes
     balloonedPages: pagesOf('balloon'),
     ...given('inputs', guest.inputs === undefined ? undefined : inputsOf(guest.inputs, place)),
     content: guest.content,
+    disk: diskOf(guest.disk, link, place),
+  }
+}
+
+function diskOf(disk: ScenarioDocument['guest']['disk'], link: Link, place: Place): Disk {
+  const at = (key: string): KeyPath => ['guest', 'disk', key]
+  const sizeBytes = place(at('size'), () => parseBytes(disk.size))
+  const blockBytes = place(at('block_size'), () => parseBytes(disk.block_size))
+  const totalBlocks = sizeBytes / blockBytes
+  const share = place(at('working_set'), () => parsePercent(disk.working_set))
+  return {
+    totalBlocks,
+    blockBytes,
+    writesPerSecond: disk.write_ratio * linkPageRate(link, blockBytes),
+    workingSetBlocks: Math.max(1, Math.round(share * totalBlocks)),
+    replicaShare: place(at('replica'), () => parsePercent(disk.replica)),
   }
 }
 
@@ -395,6 +423,8 @@ function migrationOf(migration: ScenarioDocument['migration'], place: Place, cla
       faults: classAt(['migration', 'marking', 'faults'], marking.faults ?? marking.final ?? marking.bulk),
       storage: classAt(['migration', 'marking', 'storage'], marking.storage ?? marking.bulk),
       log: classAt(['migration', 'marking', 'log'], marking.log ?? marking.bulk),
+      disk: classAt(['migration', 'marking', 'disk'], marking.disk ?? marking.bulk),
+      deltas: classAt(['migration', 'marking', 'deltas'], marking.deltas ?? marking.disk ?? marking.bulk),
     },
     maxTotalNs: place(['migration', 'max_total_time'], () => parseDurationNs(migration.max_total_time)),
     congestionControl: migration.congestion_control,

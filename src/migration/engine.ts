@@ -7,6 +7,7 @@ import type { Accesses } from '../memory/access-log.js'
 import { addRegionCounts, PageSet, type ReadonlyPageSet } from '../memory/page-set.js'
 import { assert, unreachable } from '../support/assert.js'
 import { PagewireError } from '../support/errors.js'
+import { DiskLedger } from './disk-ledger.js'
 import type { Journal } from './journal.js'
 import { bitsPerSecond, type MigrationRecord, type Outcome, type Round, regionPages } from './metrics.js'
 import { PushQueue } from './push.js'
@@ -90,6 +91,7 @@ class Engine {
   #sentPages = 0
   #zeroPages = 0
   #mappedPages = 0
+  readonly #disk: DiskLedger | undefined
   #postcopyRequests = 0
   #payloadBytes = 0
   #messageBytes = 0
@@ -110,6 +112,7 @@ class Engine {
     this.#journal = journal
     this.#beganNs = beganNs
     this.#deadlineNs = beganNs + limits.maxTotalNs
+    this.#disk = testbed.disk === undefined ? undefined : new DiskLedger(testbed.disk)
     this.#unsent = PageSet.full(testbed.totalPages)
     this.#unsent.deleteAll(testbed.ballooned)
     this.#everSent = new PageSet(testbed.totalPages)
@@ -144,6 +147,7 @@ class Engine {
       lastCopy: this.#lastCopy,
       sentPages: this.#sentPages,
       ...(this.#logBytes === undefined ? {} : { log: testbed.logState() }),
+      ...(this.#disk === undefined ? {} : { disk: this.#disk.view }),
     }
     this.#journal.record({
       at_ns: view.nowNs,
@@ -201,6 +205,14 @@ class Engine {
         return
       case 'abort':
         return this.#abort('aborted', intent.reason)
+      case 'copyDisk':
+        return this.#disk?.begin(intent, this.#deadlineNs)
+      case 'forwardWrites':
+        return this.#disk?.forward(intent, this.#deadlineNs)
+      case 'awaitDisk':
+        return this.#orStop(this.#disk?.await(intent, this.#deadlineNs))
+      case 'compareDisk':
+        return this.#orStop(this.#disk?.compare(intent, this.#deadlineNs))
       default:
         return unreachable(intent)
     }
@@ -237,6 +249,7 @@ class Engine {
       payloadBytes: this.#payloadBytes,
       messageBytes: this.#messageBytes,
       goodputBps: bitsPerSecond(this.#payloadBytes, this.#copyNs),
+      ...(this.#disk === undefined ? {} : { disk: this.#disk.record }),
       guestStallNs: this.#testbed.guestStallNs,
       guestThrottleMax: this.#throttleMax,
       ...(this.#testbed.ballooned.count === 0 ? {} : { pagesBallooned: this.#testbed.ballooned.count }),
@@ -340,6 +353,7 @@ class Engine {
     await this.#testbed.silence?.()
     this.#suspendedNs = this.#testbed.nowNs()
     const dirtied = await this.#testbed.suspend(this.#unsent)
+    this.#disk?.suspend()
     this.#round++
     this.#closeRound(dirtied)
     this.#phase = 'suspended'
@@ -347,6 +361,7 @@ class Engine {
 
   async #handOver(via: Extract<Intent, { do: 'handover' }>['via']): Promise<void> {
     assert(this.#phase === 'suspended', 'handover needs a suspended guest, and happens once')
+    if ((await this.#disk?.settle(this.#name, this.#deadlineNs)) === false) return this.#stop()
     this.#finalCopyDoneNs = this.#testbed.nowNs()
     const result = await this.#testbed.handover(via, this.#deadlineNs, this.#unsent.clone())
     if (result === 'gave up') return this.#stop()
@@ -391,6 +406,11 @@ class Engine {
     await this.#testbed.abandon(reason)
     this.#reason = reason
     this.#end(this.#testbed.cancelled ? 'cancelled' : 'failed')
+  }
+
+  /** Part of the disk that has to be there: when it is not in time, that is the end. */
+  async #orStop(done: Promise<boolean> | undefined): Promise<void> {
+    if ((await done) === false) await this.#stop()
   }
 
   #mustStop(): boolean {

@@ -1,7 +1,7 @@
 /** The lanes of a migration: which a scenario marks, and what the others are marked as. Types and their one rule. */
 
 /** A lane that a scenario gives a traffic class. */
-export type MarkedLane = 'bulk' | 'final' | 'faults' | 'log' | 'storage'
+export type MarkedLane = 'bulk' | 'final' | 'faults' | 'log' | 'storage' | 'disk' | 'deltas'
 
 /**
  * A lane is a TCP connection of its own, open from the start, whose traffic class the scenario gives
@@ -13,6 +13,9 @@ export type LaneName = MarkedLane | `channel-${number}` | `level-${number}`
 
 /** The lane on which the destination reads shared storage: the source has no part in it. */
 export const storageLane = 'storage'
+
+/** The lane of the disk's blocks: a scheme that opens it moves the disk too. */
+export const diskLane = 'disk'
 
 /** Lanes that every migration opens; a strategy asks for others. */
 export const usualLanes: readonly LaneName[] = ['bulk', 'final']
@@ -30,6 +33,8 @@ export function markedAs(lane: LaneName): MarkedLane {
     case 'faults':
     case 'storage':
     case 'log':
+    case 'disk':
+    case 'deltas':
       return lane
     default:
       return 'bulk'

@@ -51,6 +51,7 @@ export interface MigrationRecord {
   readonly messageBytes: number
   /** Page payload bits per second over the time in which copies were in progress. */
   readonly goodputBps: number
+  readonly disk?: DiskRecord
   readonly guestStallNs: number
   readonly guestThrottleMax: number
   /** Pages without content that were never sent, since the guest had returned them; absent without any. */
@@ -59,6 +60,21 @@ export interface MigrationRecord {
   readonly logBytes?: number
   /** What the strategy had to say, each sentence once; absent when nothing. */
   readonly notes?: readonly string[]
+}
+
+/** What became of a disk that moved with its guest. */
+export interface DiskRecord {
+  readonly blocksTotal: number
+  readonly blockBytes: number
+  /** Blocks confirmed, repeats counted; forwarded writes are not among them. */
+  readonly blocksSent: number
+  /** Blocks that the destination had already. */
+  readonly blocksKnown: number
+  /** Blocks that were sent while the guest was suspended. */
+  readonly blocksSuspended: number
+  readonly deltas: number
+  readonly writes: number
+  readonly writeStallNs: number
 }
 
 /** A migration that ended before its first page could leave. */

@@ -87,6 +87,25 @@ export type Intent =
   | { readonly do: 'balloon'; readonly reservePages: number }
   /** Says something about the migration that its result then tells. */
   | { readonly do: 'note'; readonly text: string }
+  /**
+   * Begins to copy blocks of the guest's disk on a lane of its own, and goes on at once: memory is copied beside. One
+   * such copy at a time.
+   */
+  | { readonly do: 'copyDisk'; readonly blocks: ReadonlyPageSet; readonly via: LaneName }
+  /** Waits until at most so many blocks of the copy are not at the destination. With 0 the disk's dirty log is read too. */
+  | { readonly do: 'awaitDisk'; readonly left: number }
+  /**
+   * From now on each write to the disk is forwarded as it happens, in order, on this lane; nothing of it is then in the
+   * disk's dirty log. After each `throttleEvery` writes (0: never) the delay of a write doubles.
+   */
+  | {
+      readonly do: 'forwardWrites'
+      readonly via: LaneName
+      readonly throttleEvery: number
+      readonly firstDelayNs: number
+    }
+  /** Sends the hashes of all blocks; those that the destination has already are not unsent any more. */
+  | { readonly do: 'compareDisk'; readonly via: LaneName }
   /** Gives up: the guest runs on at the source. A result, not an error. */
   | { readonly do: 'abort'; readonly reason: string }
 
@@ -113,6 +132,8 @@ export interface View {
   readonly sentPages: number
   /** How far the log and the destination have come; absent before a checkpoint. */
   readonly log?: LogState
+  /** Absent where the guest has no disk that moves with it. */
+  readonly disk?: DiskView
 }
 
 /** The log of a guest that is executed again at the destination. */
@@ -122,6 +143,13 @@ export interface LogState {
   readonly sentBytes: number
   /** Guest time that the destination has not executed yet, as far as the source has heard. */
   readonly lagNs: number
+}
+
+export interface DiskView {
+  readonly totalBlocks: number
+  readonly blockBytes: number
+  /** Blocks whose newest known version is not at the destination; those of a copy in progress are among them. */
+  readonly unsent: ReadonlyPageSet
 }
 
 export interface CopyOutcome {

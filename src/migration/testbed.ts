@@ -64,10 +64,46 @@ export interface ShipResult {
   readonly messageBytes: number
 }
 
+/** What a scheme that moves the disk needs of a world. Blocks are numbered like pages. */
+export interface DiskWorld {
+  readonly totalBlocks: number
+  readonly blockBytes: number
+  /** Begins to copy these blocks; those that the destination confirmed are in `sent` when the copy is over. */
+  begin(blocks: ReadonlyPageSet, via: LaneName, sent: PageSet, giveUpAtNs: number): void
+  /** Returns when at most `left` blocks of the copy are not confirmed; false when it is time to give up before. */
+  wait(left: number, giveUpAtNs: number): Promise<boolean>
+  /** Reads and clears the disk's dirty log. */
+  syncDirty(into: PageSet): void
+  /** Forwards each write from now on. */
+  forward(via: LaneName, throttle: WriteThrottle, giveUpAtNs: number): void
+  /** Returns when every write so far is at the destination; false when it is time to give up before. */
+  drain(giveUpAtNs: number): Promise<boolean>
+  /** Adds to `known` the blocks that the destination has in their newest version. False: no answer in time. */
+  compare(via: LaneName, giveUpAtNs: number, known: PageSet): Promise<boolean>
+  readonly counts: DiskCounts
+}
+
+export interface WriteThrottle {
+  readonly everyWrites: number
+  readonly firstDelayNs: number
+}
+
+/** So far, repeats counted. */
+export interface DiskCounts {
+  readonly blocksSent: number
+  /** Writes that were forwarded. */
+  readonly deltas: number
+  readonly writes: number
+  /** Guest time that writes were delayed by. */
+  readonly writeStallNs: number
+}
+
 export interface Testbed {
   readonly origin: 'measured' | 'predicted'
   readonly totalPages: number
   readonly pageBytes: number
+  /** Absent where the guest has no disk that moves with it. */
+  readonly disk?: DiskWorld | undefined
   /** Monotonic, in nanoseconds. */
   nowNs(): number
   /** Sends pages until all are sent or skipped, or a time limit cuts it short. Ends when sent pages are confirmed. */

@@ -23,6 +23,7 @@ import { assert } from '../support/assert.js'
 import { Guest, type GuestSpec } from '../workload/guest.js'
 import { VirtualClock } from './clock.js'
 import { Destination } from './destination.js'
+import { ModelDisk } from './disk.js'
 import { Feed, pagesPerPeek } from './feed.js'
 import { Fetches, type StorageSpec } from './fetches.js'
 import { type LinkSpec, rank, wireBits } from './link.js'
@@ -55,6 +56,7 @@ export class ModelTestbed implements Testbed {
   readonly guest: Guest
   /** What the destination fetches from shared storage. */
   readonly fetches: Fetches
+  readonly disk: ModelDisk | undefined
   cancelled = false
 
   readonly #clock = new VirtualClock()
@@ -87,6 +89,7 @@ export class ModelTestbed implements Testbed {
       (page, version) => this.#destination.fetched(page, version),
     )
     this.#wire.join(this.fetches)
+    this.disk = this.#makeDisk()
     this.#sender = new Sender(
       this.#clock,
       spec.link,
@@ -241,6 +244,15 @@ export class ModelTestbed implements Testbed {
   differingPages(): number {
     assert(this.#atSuspend !== undefined, 'the guest was suspended')
     return this.#destination.differing(this.#atSuspend, this.ballooned)
+  }
+
+  #makeDisk(): ModelDisk | undefined {
+    const { link, guest } = this.#spec
+    const { disk } = this.guest
+    if (disk === undefined) return undefined
+    return new ModelDisk(this.#clock, this.#wire, link, this.guest, disk, guest.seed, (lane) =>
+      this.#pcp(lane),
+    )
   }
 
   #feed(lane: Lane): Feed {

@@ -15,15 +15,17 @@ export interface Beside {
   pass(bits: number): void
 }
 
-interface Rates {
-  readonly mineBps: number
-  readonly besideBps: number
+/** What wants to send at a moment: so many connections of a class, at most so fast. */
+interface Wanting {
+  readonly pcp: number
+  readonly flows: number
+  readonly limitBps: number
 }
 
 export class Wire {
   readonly #link: LinkSpec
   readonly #clock: VirtualClock
-  #beside: Beside | undefined
+  readonly #beside: Beside[] = []
   /** Up to when what is beside was accounted for. */
   #besideAsOfNs = 0
   #validUntilNs = -1
@@ -36,7 +38,8 @@ export class Wire {
 
   /** From now on this is on its way too whenever it has something to send. */
   join(beside: Beside): void {
-    this.#beside = beside
+    this.catchUp()
+    this.#beside.push(beside)
   }
 
   /** Bits per second that so many connections of a class get now. */
@@ -56,74 +59,106 @@ export class Wire {
     this.catchUp()
     let left = bits
     for (;;) {
-      const { mineBps, besideBps } = this.#rates(pcp, flows)
-      const untilNs = Math.min(this.#validUntilNs, this.#besideEndsNs(besideBps), byNs)
-      const hereNs = Math.max(0, untilNs - this.#clock.nowNs)
+      const beside = this.#waiting()
+      const [mineBps = 0, ...besideBps] = this.#rates(beside, {
+        pcp,
+        flows,
+        limitBps: Number.POSITIVE_INFINITY,
+      })
+      const nowNs = this.#clock.nowNs
+      const untilNs = Math.min(this.#validUntilNs, nowNs + this.#besideEndsIn(beside, besideBps), byNs)
+      const hereNs = Math.max(0, untilNs - nowNs)
       const neededNs = (left * 1e9) / mineBps
       if (neededNs <= hereNs) {
         this.#clock.pass(neededNs)
-        this.#besideSent((besideBps * neededNs) / 1e9)
+        this.#besideSent(beside, besideBps, neededNs)
         return bits
       }
       assert(Number.isFinite(untilNs), 'a wait for a starved class has an end')
       left -= (mineBps * hereNs) / 1e9
       this.#clock.passTo(untilNs)
-      this.#besideSent((besideBps * hereNs) / 1e9)
+      this.#besideSent(beside, besideBps, hereNs)
       if (untilNs === byNs) return bits - left
     }
   }
 
   /** What is beside has sent on while nobody else did. */
   catchUp(): void {
-    const beside = this.#beside
-    if (beside === undefined) return
-    const elapsedNs = this.#clock.nowNs - this.#besideAsOfNs
-    if (elapsedNs > 0 && beside.waitingBits > 0) beside.pass((this.#aloneBps(beside) * elapsedNs) / 1e9)
+    if (this.#beside.length === 0) return
+    let left = this.#clock.nowNs - this.#besideAsOfNs
+    for (let beside = this.#waiting(); left > 0 && beside.length > 0; beside = this.#waiting()) {
+      const ratesBps = this.#rates(beside)
+      const hereNs = Math.min(left, this.#besideEndsIn(beside, ratesBps))
+      this.#besideSent(beside, ratesBps, hereNs)
+      left -= hereNs
+    }
     this.#besideAsOfNs = this.#clock.nowNs
   }
 
   /** Lets time pass until nothing waits beside; false when that is not so by `byNs`. */
   drain(byNs: number): boolean {
     this.catchUp()
-    while (this.#beside !== undefined && this.#beside.waitingBits > 0) {
+    for (let beside = this.#waiting(); beside.length > 0; beside = this.#waiting()) {
       if (this.#clock.nowNs >= byNs) return false
-      const rateBps = this.#aloneBps(this.#beside)
-      this.#clock.passTo(Math.min(this.#validUntilNs, this.#besideEndsNs(rateBps), byNs))
+      const endsInNs = this.#besideEndsIn(beside, this.#rates(beside))
+      this.#clock.passTo(Math.min(this.#validUntilNs, this.#clock.nowNs + endsInNs, byNs))
       this.catchUp()
     }
     return true
   }
 
-  #aloneBps(beside: Beside): number {
-    return beside.apart ? beside.limitBps : Math.min(beside.limitBps, this.rateBps(beside.pcp, 1))
+  #waiting(): readonly Beside[] {
+    if (this.#beside.length === 0) return this.#beside
+    return this.#beside.filter(({ waitingBits }) => waitingBits > 0)
   }
 
-  #rates(pcp: number, flows: number): Rates {
-    const beside = this.#beside
-    const mineBps = this.rateBps(pcp, flows)
-    if (beside === undefined || beside.waitingBits === 0) return { mineBps, besideBps: 0 }
-    const aloneBps = this.#aloneBps(beside)
-    if (beside.apart) return { mineBps, besideBps: aloneBps }
-    if (this.#link.discipline !== 'strict' || beside.pcp === pcp) {
-      // One connection more of the same queue, or of one that is served as often.
-      const allBps = this.rateBps(pcp, flows + 1)
-      const besideBps = Math.min(beside.limitBps, allBps / (flows + 1))
-      return { mineBps: allBps - besideBps, besideBps }
+  /** Bits per second of what the source sends, where it sends, and of each that waits beside. */
+  #rates(beside: readonly Beside[], mine?: Wanting): readonly number[] {
+    if (beside.length === 0) return mine === undefined ? [] : [this.rateBps(mine.pcp, mine.flows)]
+    const onPort: Wanting[] = mine === undefined ? [] : [mine]
+    for (const { apart, pcp, limitBps } of beside) if (!apart) onPort.push({ pcp, flows: 1, limitBps })
+    const shares = this.#portShares(onPort)
+    const ofBeside = beside.map((one) => (one.apart ? one.limitBps : 0))
+    let at = mine === undefined ? 0 : 1
+    for (const [i, one] of beside.entries()) if (!one.apart) ofBeside[i] = shares[at++] ?? 0
+    return mine === undefined ? ofBeside : [shares[0] ?? 0, ...ofBeside]
+  }
+
+  /** The port among connections of the migration: the classes in order of service, within one by connection. */
+  #portShares(wanting: readonly Wanting[]): readonly number[] {
+    const strict = this.#link.discipline === 'strict'
+    const place = ({ pcp }: Wanting): number => (strict ? rank(pcp) : 0)
+    const shares = new Array<number>(wanting.length).fill(0)
+    let takenBps = 0
+    for (const level of [...new Set(wanting.map(place))].sort((a, b) => a - b)) {
+      const group = wanting.flatMap((one, i) => (place(one) === level ? [i] : []))
+      let flows = group.reduce((sum, i) => sum + wanting[i]!.flows, 0)
+      let leftBps = Math.max(0, this.rateBps(wanting[group[0]!]!.pcp, flows) - takenBps)
+      // Who may send least is served first: what it leaves goes to the others.
+      for (const i of group.sort((a, b) => wanting[a]!.limitBps - wanting[b]!.limitBps)) {
+        const { flows: own, limitBps } = wanting[i]!
+        const share = Math.min(limitBps, (leftBps * own) / flows)
+        shares[i] = share
+        flows -= own
+        leftBps -= share
+        takenBps += share
+      }
     }
-    return rank(beside.pcp) < rank(pcp)
-      ? { mineBps: Math.max(0, mineBps - aloneBps), besideBps: aloneBps }
-      : { mineBps, besideBps: Math.max(0, aloneBps - mineBps) }
+    return shares
   }
 
-  /** When nothing waits beside any more at this rate: the shares are then others. */
-  #besideEndsNs(rateBps: number): number {
-    const bits = this.#beside?.waitingBits ?? 0
-    if (bits === 0 || rateBps === 0) return Number.POSITIVE_INFINITY
-    return this.#clock.nowNs + Math.max(1, Math.ceil((bits * 1e9) / rateBps))
+  /** After how many nanoseconds one of them has nothing to send any more at this rate: the shares are then others. */
+  #besideEndsIn(beside: readonly Beside[], ratesBps: readonly number[]): number {
+    let endsIn = Number.POSITIVE_INFINITY
+    for (const [i, { waitingBits }] of beside.entries()) {
+      const rateBps = ratesBps[i] ?? 0
+      if (rateBps > 0) endsIn = Math.min(endsIn, Math.max(1, Math.ceil((waitingBits * 1e9) / rateBps)))
+    }
+    return endsIn
   }
 
-  #besideSent(bits: number): void {
-    if (bits > 0) this.#beside?.pass(bits)
+  #besideSent(beside: readonly Beside[], ratesBps: readonly number[], durationNs: number): void {
+    for (const [i, one] of beside.entries()) one.pass(((ratesBps[i] ?? 0) * durationNs) / 1e9)
     this.#besideAsOfNs = this.#clock.nowNs
   }
 

@@ -5,6 +5,7 @@ import { usageError } from '../support/errors.js'
 import { akoush } from './akoush.js'
 import { amani } from './amani.js'
 import { asyncCache } from './async-cache.js'
+import { bradford } from './bradford.js'
 import { crTr } from './cr-tr.js'
 import { delta } from './delta.js'
 import { farzinAlamdari } from './farzin-alamdari.js'
@@ -43,6 +44,7 @@ export const strategies: readonly StrategyFactory[] = [
   priorityManager,
   multipath,
   sharedStorage,
+  bradford,
 ]
 
 /** Schemes that predict and move nothing: `schemes` tells of them, no scenario can name one. */

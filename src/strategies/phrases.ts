@@ -18,3 +18,12 @@ export function* stopAndCopy(via: LaneName): Generator<Intent, void, View> {
   if (view.unsent.count > 0) yield copy(view.unsent, via)
   yield { do: 'handover', via }
 }
+
+/** Another scheme's decisions, with a copy of the disk that runs beside over before the guest is suspended. */
+export function* diskSettled(decisions: Iterator<Intent, void, View>): Generator<Intent, void, View> {
+  for (let next = decisions.next(); !next.done; ) {
+    if (next.value.do === 'suspend') yield { do: 'awaitDisk', left: 0 }
+    const view: View = yield next.value
+    next = decisions.next(view)
+  }
+}

@@ -10,6 +10,7 @@ import { PageSet, type ReadonlyPageSet } from '../memory/page-set.js'
 import { assert } from '../support/assert.js'
 import { mix32, random } from '../support/random.js'
 import { cycle } from './cycle.js'
+import { type DiskSpec, GuestDisk } from './disk.js'
 import { hot } from './hot.js'
 import { idle } from './idle.js'
 import { iid } from './iid.js'
@@ -38,6 +39,8 @@ export interface GuestSpec {
    * for more than the machine can do then falls behind, and shows it, instead of stopping the world.
    */
   readonly accessesPerLook?: number
+  /** Absent where no scheme looks at it. */
+  readonly disk?: DiskSpec
 }
 
 /** Says whether an access has to wait: for a page that is not here yet, or while writers are held back. */
@@ -64,6 +67,7 @@ const rounding = 1e-6
 
 export class Guest {
   readonly memory: GuestMemory
+  readonly disk: GuestDisk | undefined
   readonly #workload: Workload
   readonly #usedPages: number
   readonly #accessesPerNs: number
@@ -89,6 +93,7 @@ export class Guest {
 
   constructor(spec: GuestSpec, nowNs: number) {
     this.memory = new GuestMemory(spec.totalPages, spec.pageBytes)
+    this.disk = spec.disk === undefined ? undefined : new GuestDisk(spec.disk, spec.seed)
     this.#usedPages = spec.totalPages - (spec.freePages ?? 0)
     assert(this.#usedPages >= 1, 'a guest uses a page at least')
     this.#balloonTo(spec.totalPages - (spec.balloonedPages ?? 0))
@@ -215,6 +220,7 @@ export class Guest {
     }
     this.#guestNs += elapsedNs * (1 - this.#withheld)
     this.#stallNs += elapsedNs * this.#withheld
+    this.disk?.advance(this.#guestNs)
     const most = this.#accessesDone + this.#accessesPerLook
     if (this.#inputs !== undefined && !this.#takeInputs(this.#inputs, most)) return
     const due = this.#dueAt(this.#guestNs)

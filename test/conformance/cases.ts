@@ -75,6 +75,10 @@ const variants: Readonly<Record<string, readonly Readonly<Record<string, unknown
   ],
   xbzrle: [{ ...fastQemu }, { ...fastQemu, format: 'xbrle', cache: '256KiB' }, { ...fastQemu, cache: '0B' }],
   mecom: [{ compress: false }, { threads: 2, thread_rate: '100gbit' }],
+  bradford: [
+    { throttle_writes: 20, first_delay: '500ns' },
+    { throttle_writes: 0, profile: 'xen-new' },
+  ],
   'shared-storage': [
     { share: 0 },
     { share: 1, profile: 'threshold-only' },

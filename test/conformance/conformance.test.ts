@@ -44,6 +44,7 @@ function checkRecord(record: MigrationRecord, testbed: ModelTestbed): void {
   )
   if (record.outcome === 'completed') {
     assert.equal(testbed.differingPages(), 0, 'the destination holds what the source held at its suspend')
+    if (testbed.disk !== undefined) assert.equal(testbed.disk.differingBlocks, 0, 'and its disk too')
     assert.ok(record.downtimeNs! <= record.totalNs)
     assert.equal(record.pagesUnique, testbed.totalPages)
   } else if (record.downtimeNs !== undefined) {
@@ -67,24 +68,40 @@ const contents: readonly ContentSpec[] = [
 for (const one of cases) {
   const pages = pagesFor(one.scheme)
   const strategy = strategyNamed(one.scheme).create(one.options)
+  const disk = strategy.lanes?.includes('disk') ? { disk: {} } : {}
 
   testSeeds(`${nameOf(one)}: memory arrives as it was, over workloads and seeds`, 50, async (seed) => {
     const workload = workloads[seed % workloads.length]!
     const ratio = ratios[Math.floor(seed / workloads.length) % ratios.length]!
     const content = contents[seed % contents.length]!
-    const setting: Setting = { pages, ratio, workload, seed, content, deviceBytes: 3 * pageBytes }
+    const setting: Setting = { pages, ratio, workload, seed, content, deviceBytes: 3 * pageBytes, ...disk }
     const { record, testbed } = await run(strategy, {}, setting)
     assert.equal(record.outcome, 'completed')
     checkRecord(record, testbed)
   })
 
   test(`${nameOf(one)}: the same seed gives the same migration, to the nanosecond`, async () => {
-    const setting: Setting = { pages, ratio: 0.9, workload: { kind: 'hot', workingSetPages: 60 }, seed: 5 }
+    const setting: Setting = {
+      pages,
+      ratio: 0.9,
+      workload: { kind: 'hot', workingSetPages: 60 },
+      seed: 5,
+      ...disk,
+    }
     assert.deepEqual((await run(strategy, {}, setting)).record, (await run(strategy, {}, setting)).record)
   })
 
   test(`${nameOf(one)}: a silent guest is sent once, and stands still for its device state only`, async () => {
-    const { record } = await run(strategy, {}, { pages, ratio: 0, deviceBytes: 3 * pageBytes })
+    const { record } = await run(
+      strategy,
+      {},
+      {
+        pages,
+        ratio: 0,
+        deviceBytes: 3 * pageBytes,
+        ...('disk' in disk ? { disk: { writesPerSecond: 0 } } : {}),
+      },
+    )
     assert.equal(record.pagesSent, pages)
     if (['stop-and-copy', ...stopsWithRest, ...stopsBehind].includes(one.scheme)) return
     // Memory that must be there before the guest can run is part of its downtime, wherever it comes from.
@@ -102,7 +119,7 @@ for (const one of cases) {
     }
     const workload = workloads[seed % workloads.length]!
     const testbed = new HostileTestbed(
-      modelSpec({ pages, ratio: ratios[seed % ratios.length]!, workload, seed }),
+      modelSpec({ pages, ratio: ratios[seed % ratios.length]!, workload, seed, ...disk }),
       hazards,
       seed,
     )

@@ -40,6 +40,7 @@ export function fakeRun(figures: FakeFigures, { limitNs }: Pick<RunRequest, 'lim
       pages_sent: Math.round((goodputMbps * spent) / 33),
       pages_zero: 0,
       storage: null,
+      disk: null,
       pages_unique: 1000,
       pages_postcopy_requests: 0,
       payload_bytes: goodputMbps * spent * 125,

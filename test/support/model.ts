@@ -9,6 +9,7 @@ import type { Intent, Strategy, View } from '../../src/migration/strategy.js'
 import { type LinkSpec, logicalLink } from '../../src/model/link.js'
 import { type ModelSpec, ModelTestbed } from '../../src/model/testbed.js'
 import { strategyNamed } from '../../src/strategies/index.js'
+import type { DiskSpec } from '../../src/workload/disk.js'
 import type { InputSpec } from '../../src/workload/inputs.js'
 import type { WorkloadSpec } from '../../src/workload/workload.js'
 
@@ -16,6 +17,15 @@ export const pageBytes = 4096
 /** A page takes 1000 ns. */
 export const pageNs = 1000
 export const logical: LinkSpec = logicalLink((pageBytes * 8e9) / pageNs)
+
+/** A fifth of a block is written in the time of a page. */
+const disk: DiskSpec = {
+  totalBlocks: 256,
+  blockBytes: 4096,
+  writesPerSecond: (0.2 * 1e9) / pageNs,
+  workingSetBlocks: 64,
+  replicaShare: 0.75,
+}
 
 export interface Setting {
   readonly pages?: number
@@ -30,6 +40,7 @@ export interface Setting {
   readonly freePages?: number
   readonly balloonedPages?: number
   readonly content?: ContentSpec
+  readonly disk?: Partial<DiskSpec>
 }
 
 export function modelSpec(setting: Setting): ModelSpec {
@@ -51,6 +62,7 @@ export function modelSpec(setting: Setting): ModelSpec {
         hotShare: 0.9,
         ...setting.workload,
       },
+      ...(setting.disk === undefined ? {} : { disk: { ...disk, ...setting.disk } }),
     },
     ...(setting.content === undefined ? {} : { content: setting.content }),
     deviceBytes: setting.deviceBytes ?? 0,
@@ -77,7 +89,10 @@ export async function run(
 ): Promise<Run> {
   const strategy = typeof scheme === 'string' ? strategyNamed(scheme).create(options) : scheme
   const record = await migrate(strategy, testbed, { maxTotalNs: 3600e9 }, silentJournal)
-  if (record.outcome === 'completed') assert.equal(testbed.differingPages(), 0, 'memory arrived as it was')
+  if (record.outcome === 'completed') {
+    assert.equal(testbed.differingPages(), 0, 'memory arrived as it was')
+    if (testbed.disk !== undefined) assert.equal(testbed.disk.differingBlocks, 0, 'the disk too')
+  }
   const suspended = record.rounds.filter((round) => round.phase === 'suspended')
   const finalPages = suspended.reduce((sum, round) => sum + round.pagesSent, 0)
   return {
