@@ -16,6 +16,7 @@ import type {
 import { assert } from '../support/assert.js'
 import type { Guest } from '../workload/guest.js'
 import { monotonicNs } from './clock.js'
+import { DiskSource } from './disk-source.js'
 import type { GuestCardProcess } from './guest-card.js'
 import type { Link } from './link.js'
 import { LogShipper } from './log-shipper.js'
@@ -26,6 +27,7 @@ export class AgentTestbed implements Testbed {
   readonly origin = 'measured'
   readonly totalPages: number
   readonly pageBytes: number
+  readonly disk: DiskSource | undefined
   readonly #guest: Guest
   readonly #link: Link
   readonly #card: GuestCardProcess | undefined
@@ -44,6 +46,7 @@ export class AgentTestbed implements Testbed {
     this.#card = card
     this.totalPages = guest.memory.totalPages
     this.pageBytes = guest.memory.pageBytes
+    this.disk = link.disk === undefined ? undefined : new DiskSource(link.disk, link, this)
   }
 
   get cancelled(): boolean {
@@ -230,6 +233,10 @@ export class AgentTestbed implements Testbed {
       this.#card?.run()
     }
     this.#guest.throttle(this.nowNs(), 0)
+  }
+
+  advanceGuest(): void {
+    this.#advance()
   }
 
   #advance(): void {

@@ -4,14 +4,9 @@ import type { PageContent } from '../memory/content.js'
 import { decodePage, Encoding } from '../memory/encoding.js'
 import type { ReadonlyPageSet } from '../memory/page-set.js'
 import { failure, type PagewireError } from '../support/errors.js'
-import { noContent } from '../wire/frame.js'
 import { protocolError } from '../wire/frame-reader.js'
-import { pageHash, type Session } from './session.js'
-
-export interface AuditOutcome {
-  readonly differing: number
-  readonly first: number
-}
+import type { Session } from './session.js'
+import { type AuditOutcome, VersionAudit } from './version-audit.js'
 
 export class DestinationMemory {
   readonly totalPages: number
@@ -21,9 +16,7 @@ export class DestinationMemory {
   readonly #versions: Uint32Array
   readonly #present: Uint8Array
   #pagesReceived = 0
-  #auditedPages = 0
-  #differing = 0
-  #firstDiffering = 0
+  readonly #audit: VersionAudit
 
   constructor(session: Session, content: PageContent) {
     this.totalPages = session.totalPages
@@ -31,6 +24,7 @@ export class DestinationMemory {
     this.#scratch = Buffer.alloc(content.pageBytes)
     this.#versions = new Uint32Array(session.totalPages)
     this.#present = new Uint8Array(session.totalPages)
+    this.#audit = new VersionAudit('pages', content, this.#versions, this.#present)
   }
 
   /** Page messages so far, repeats counted each time. */
@@ -82,24 +76,11 @@ export class DestinationMemory {
 
   /** Compares versions and hashes of the source at suspend with what is here. Pages must be listed in order. */
   audit(first: number, list: Buffer): void {
-    const pages = list.length / 8
-    if (!Number.isInteger(pages) || first !== this.#auditedPages || first + pages > this.totalPages) {
-      throw protocolError(`an audit of ${pages} pages from page ${first} is out of order`)
-    }
-    for (let i = 0; i < pages; i++) {
-      if (!this.#agrees(first + i, list.readUInt32BE(8 * i), list.readUInt32BE(8 * i + 4))) {
-        if (this.#differing === 0) this.#firstDiffering = first + i
-        this.#differing++
-      }
-    }
-    this.#auditedPages += pages
+    this.#audit.compare(first, list)
   }
 
   auditOutcome(): AuditOutcome {
-    if (this.#auditedPages !== this.totalPages) {
-      throw protocolError(`the audit covered ${this.#auditedPages} of ${this.totalPages} pages`)
-    }
-    return { differing: this.#differing, first: this.#firstDiffering }
+    return this.#audit.outcome()
   }
 
   #check(page: number, version: number): void {
@@ -129,17 +110,6 @@ export class DestinationMemory {
       return true
     })
     return decoded && this.#content.matches(page, version, this.#scratch, 0)
-  }
-
-  #agrees(page: number, version: number, hash: number): boolean {
-    // A page without content is whatever it is here.
-    if (version === noContent && hash === 0) return true
-    const here = this.#versions[page]!
-    return (
-      this.#present[page] === 1 &&
-      here === version &&
-      pageHash(this.#content, page, here, this.#scratch) === hash
-    )
   }
 }
 

@@ -15,6 +15,8 @@ import { FrameReader, protocolError } from '../wire/frame-reader.js'
 import { Guest, type GuestPosition } from '../workload/guest.js'
 import { monotonicNs } from './clock.js'
 import { DestinationMemory } from './destination-memory.js'
+import { DiskImage } from './disk-image.js'
+import { diskContent } from './disk-state.js'
 import type { GuestCardProcess } from './guest-card.js'
 import { Inbound } from './inbound.js'
 import { judgeLane } from './proof.js'
@@ -126,6 +128,8 @@ class Destination {
   #fresh: Guest | undefined
   #guest: ResumedGuest | undefined
   #storage: StorageClient | undefined
+  #disk: DiskImage | undefined
+  #memoryIsEqual = false
   #replay: ReplayedGuest | undefined
   #verified = false
   #ended = false
@@ -237,10 +241,8 @@ class Destination {
         page: (encoding, page, version, bytes, at, length) => {
           if (encoding === Encoding.mapped) this.#takeName(page, version, bytes, at, length)
           else this.memory.receive(encoding, page, version, bytes, at, length)
-          lane.pages++
+          this.#counted(lane)
           this.#arrived(page, encoding)
-          if (lane.pages % pagesPerConfirmation === 0)
-            socket.write(frame(FrameType.confirm, 0, lane.pages >>> 0))
         },
         message: (type, a, b, payload) => this.#message(lane, index, type, a, b, payload),
       },
@@ -248,6 +250,13 @@ class Destination {
     )
     this.#readers.push(reader)
     return reader
+  }
+
+  /** One page, block or write more on this lane; said unasked now and then. */
+  #counted(lane: OpenLane): void {
+    lane.pages++
+    if (lane.pages % pagesPerConfirmation === 0)
+      lane.socket.write(frame(FrameType.confirm, 0, lane.pages >>> 0))
   }
 
   #arrived(page: number, encoding: number): void {
@@ -300,6 +309,23 @@ class Destination {
       case FrameType.audit:
         this.memory.audit(a, payload)
         break
+      case FrameType.block:
+        this.disk.block(a, b, payload)
+        this.#counted(lane)
+        break
+      case FrameType.delta:
+        this.disk.delta(a, payload)
+        this.#counted(lane)
+        break
+      case FrameType.diskHashes:
+        lane.socket.write(frame(FrameType.diskUnknown, a, 0, this.disk.unknown(a, payload)))
+        break
+      case FrameType.diskAudit:
+        this.disk.audit(a, payload)
+        break
+      case FrameType.diskAuditEnd:
+        this.#answerDiskAudit(lane)
+        break
       case FrameType.auditEnd:
         this.#answerAudit(lane)
         break
@@ -317,6 +343,11 @@ class Destination {
   private get session(): Session {
     if (this.#session === undefined) throw protocolError('the first frame must describe the session')
     return this.#session
+  }
+
+  private get disk(): DiskImage {
+    if (this.#disk === undefined) throw protocolError('the session has no disk that moves')
+    return this.#disk
   }
 
   private get memory(): DestinationMemory {
@@ -338,6 +369,7 @@ class Destination {
       pageContent(session.content, session.pageBytes, session.seed),
     )
     this.#device = deviceState(session.seed, session.deviceBytes)
+    this.#disk = diskOf(session)
     if (mayRunOn(session)) this.#fresh = new Guest(sessionGuest(session, this.#trace), 0)
     for (const open of this.#readers) open.setPageBytes(session.pageBytes)
     void this.#openStorage(session).then(
@@ -389,6 +421,8 @@ class Destination {
         throw protocolError(`lane ${open?.name ?? index} delivered ${open?.pages ?? 0} pages of ${expected}`)
       }
     }
+    // Every write was confirmed before the handover; one that still waits has a block that never came.
+    if (this.#disk?.settled === false) throw protocolError('forwarded writes wait for blocks that never came')
     // The guest waits for the blocks that are still being fetched.
     if (this.#storage === undefined) this.#resume(lane)
     else this.#storage.whenComplete(() => this.#resume(lane))
@@ -469,8 +503,16 @@ class Destination {
 
   #answerAudit(lane: OpenLane): void {
     const outcome = this.memory.auditOutcome()
-    this.#verified = outcome.differing === 0
+    this.#memoryIsEqual = outcome.differing === 0
+    this.#verified = this.#memoryIsEqual && this.#disk === undefined
     lane.socket.write(frame(FrameType.auditResult, outcome.differing, outcome.first))
+  }
+
+  /** The image is compared after the memory. */
+  #answerDiskAudit(lane: OpenLane): void {
+    const outcome = this.disk.auditOutcome()
+    this.#verified = this.#memoryIsEqual && outcome.differing === 0
+    lane.socket.write(frame(FrameType.diskAudited, outcome.differing, outcome.first))
   }
 
   #forget(reason: string): void {
@@ -542,6 +584,12 @@ class Destination {
       if (lane !== undefined) endSoon(lane.socket)
     }
   }
+}
+
+function diskOf({ disk, content, seed }: Session): DiskImage | undefined {
+  return disk === undefined
+    ? undefined
+    : new DiskImage(disk, diskContent(content, disk.blockBytes, seed), seed)
 }
 
 const lastWordsTimeoutMs = 2000

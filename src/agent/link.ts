@@ -7,7 +7,8 @@ import type { Socket } from 'node:net'
 import type { PageContent } from '../memory/content.js'
 import { Encoders } from '../memory/encoding.js'
 import type { GuestMemory } from '../memory/guest-memory.js'
-import type { ReadonlyPageSet } from '../memory/page-set.js'
+import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
+import { diskLane } from '../migration/lanes.js'
 import type { LaneName } from '../migration/strategy.js'
 import type { HandoverResult } from '../migration/testbed.js'
 import { assert } from '../support/assert.js'
@@ -18,13 +19,18 @@ import {
   FrameType,
   type FrameTypeCode,
   frame,
+  hashEntryBytes,
+  hashesPerFrame,
   missingPagesPerFrame,
   noContent,
 } from '../wire/frame.js'
 import { FrameReader, protocolError } from '../wire/frame-reader.js'
+import type { GuestDisk } from '../workload/disk.js'
 import type { GuestPosition } from '../workload/guest.js'
 import type { Trace } from '../workload/trace.js'
 import { monotonicNs } from './clock.js'
+import { blockHash } from './disk-image.js'
+import { type DiskState, deltaContent } from './disk-state.js'
 import { Inbound } from './inbound.js'
 import { claimLane } from './proof.js'
 import type { GuestReport } from './resumed-guest.js'
@@ -58,6 +64,8 @@ export interface GuestState {
   readonly device: Buffer
   /** What it replays, if anything. */
   readonly trace?: Trace
+  /** Absent where the disk does not move. */
+  readonly disk?: DiskState
 }
 
 const abortTimeoutNs = 1e9
@@ -77,6 +85,7 @@ export class Link {
   readonly #memory: GuestMemory
   readonly #device: Buffer
   readonly #encoders: Encoders
+  readonly #diskState: DiskState | undefined
   readonly #lanes = new Map<string, SourceLane>()
   readonly #sockets = new Map<string, Socket>()
   readonly #replies = new Map<
@@ -97,6 +106,7 @@ export class Link {
     this.#content = content
     this.#memory = memory
     this.#device = device
+    this.#diskState = guest.disk
     this.#encoders = new Encoders(content, memory.totalPages, session.seed)
   }
 
@@ -133,10 +143,15 @@ export class Link {
     return lane
   }
 
+  /** The disk that moves with the guest. */
+  get disk(): GuestDisk | undefined {
+    return this.#diskState?.disk
+  }
+
   /** Pages confirmed on all lanes, repeats counted. */
   get pagesConfirmed(): number {
     let pages = 0
-    for (const lane of this.#lanes.values()) pages += lane.pagesConfirmed
+    for (const [name, lane] of this.#lanes) if (!ofDisk(name)) pages += lane.pagesConfirmed
     return pages
   }
 
@@ -232,6 +247,60 @@ export class Link {
         },
       )
     }
+    if (this.#diskState !== undefined) await this.#auditDisk(this.#diskState)
+  }
+
+  /** Sends version and hash of every block. Fails when the destination's image differs from the source's disk. */
+  async #auditDisk({ content, disk }: DiskState): Promise<void> {
+    const [reply] = await Promise.all([
+      this.#replyOrGiveUp(FrameType.diskAudited, monotonicNs() + auditTimeoutNs),
+      this.#sendDiskAudit(content, disk),
+    ])
+    if (reply === 'gave up') throw silent('the audit of the disk')
+    if (reply.a > 0) {
+      throw failure(
+        `${reply.a} blocks at the destination differ from the source's; the first is block ${reply.b}`,
+        {
+          code: 'disk-differs',
+          next: 'The migration is not valid; please report this with the run directory.',
+        },
+      )
+    }
+  }
+
+  async #sendDiskAudit(content: PageContent, { blocks }: GuestDisk): Promise<void> {
+    const lane = this.#first()
+    const scratch = Buffer.alloc(content.pageBytes)
+    for (let first = 0; first < blocks.totalPages; first += auditPagesPerFrame) {
+      const list = auditList(content, blocks, first, scratch)
+      await lane.send(frame(FrameType.diskAudit, first, 0, list))
+    }
+    await lane.send(frame(FrameType.diskAuditEnd))
+  }
+
+  /** Sends the hashes of all blocks and adds to `known` those that the destination has. False: no answer in time. */
+  async compareDisk(via: LaneName, giveUpAtNs: number, known: PageSet): Promise<boolean> {
+    const state = this.#diskState
+    assert(state !== undefined, 'a disk that moves is there')
+    const lane = this.lane(via)
+    const total = state.disk.blocks.totalPages
+    for (let first = 0; first < total; first += hashesPerFrame) {
+      const count = Math.min(hashesPerFrame, total - first)
+      const [reply] = await Promise.all([
+        this.#replyOrGiveUp(FrameType.diskUnknown, giveUpAtNs),
+        lane.send(frame(FrameType.diskHashes, first, 0, hashList(state, first, count))),
+      ])
+      if (reply === 'gave up') return false
+      if (reply.a !== first || reply.payload.length !== Math.ceil(count / 8)) {
+        throw protocolError(
+          `an answer on ${8 * reply.payload.length} blocks from ${reply.a}, asked from ${first}`,
+        )
+      }
+      for (let i = 0; i < count; i++) {
+        if (((reply.payload[i >>> 3]! >>> (i & 7)) & 1) === 0) known.add(first + i)
+      }
+    }
+    return true
   }
 
   /** Tells the destination to forget the guest, waits a moment for its word, and closes the lanes. */
@@ -306,15 +375,7 @@ export class Link {
     })
     // The challenge cannot have been read yet: reading starts in the event loop's next turn.
     opened = this.#replyless(endpoint)
-    const lane = new SourceLane(
-      endpoint.name,
-      socket,
-      this.#content,
-      this.#memory,
-      this.#encoders,
-      this.#options.hooks,
-      (error) => this.#fail(connectionLost(endpoint.name, error)),
-    )
+    const lane = this.#makeLane(endpoint.name, socket)
     this.#sockets.set(endpoint.name, socket)
     this.#lanes.set(endpoint.name, lane)
     socket.on('error', (error) => this.#fail(connectionLost(endpoint.name, error)))
@@ -322,6 +383,29 @@ export class Link {
       if (!this.#closing) this.#fail(connectionLost(endpoint.name, new Error('closed by the destination')))
     })
     await opened.promise
+  }
+
+  #makeLane(name: string, socket: Socket): SourceLane {
+    const broken = (error: Error): void => this.#fail(connectionLost(name, error))
+    if (!ofDisk(name)) {
+      const { hooks } = this.#options
+      return new SourceLane(name, socket, this.#content, this.#memory, this.#encoders, hooks, broken)
+    }
+    const state = this.#diskState
+    assert(state !== undefined, 'a disk that moves is there')
+    const { content, disk } = state
+    return name === diskLane
+      ? new SourceLane(name, socket, content, disk.blocks, this.#encoders, {}, broken, FrameType.block)
+      : new SourceLane(
+          name,
+          socket,
+          deltaContent(content, disk.log),
+          disk.log,
+          this.#encoders,
+          {},
+          broken,
+          FrameType.delta,
+        )
   }
 
   /** A wait for the end of the handshake on one lane, ended by any failure of the link. */
@@ -373,7 +457,8 @@ export class Link {
     const lane = this.#first()
     const scratch = Buffer.alloc(this.#content.pageBytes)
     for (let first = 0; first < this.#memory.totalPages; first += auditPagesPerFrame) {
-      await lane.send(this.#auditFrame(first, scratch))
+      const list = auditList(this.#content, this.#memory, first, scratch)
+      await lane.send(frame(FrameType.audit, first, 0, list))
     }
     await lane.send(frame(FrameType.auditEnd))
   }
@@ -404,22 +489,6 @@ export class Link {
     await lane.send(frame(FrameType.handover, state.length, this.#options.lanes.length, tally))
   }
 
-  #auditFrame(first: number, scratch: Buffer): Buffer {
-    const pages = Math.min(auditPagesPerFrame, this.#memory.totalPages - first)
-    const bytes = Buffer.allocUnsafe(8 * pages)
-    for (let i = 0; i < pages; i++) {
-      if (this.#memory.ballooned.has(first + i)) {
-        bytes.writeUInt32BE(noContent, 8 * i)
-        bytes.writeUInt32BE(0, 8 * i + 4)
-        continue
-      }
-      const version = this.#memory.versions[first + i]!
-      bytes.writeUInt32BE(version, 8 * i)
-      bytes.writeUInt32BE(pageHash(this.#content, first + i, version, scratch), 8 * i + 4)
-    }
-    return frame(FrameType.audit, first, 0, bytes)
-  }
-
   #message(laneName: string, type: number, a: number, b: number, payload: Buffer): void {
     switch (type) {
       case FrameType.confirm:
@@ -439,6 +508,8 @@ export class Link {
       case FrameType.reported:
       case FrameType.resumed:
       case FrameType.auditResult:
+      case FrameType.diskAudited:
+      case FrameType.diskUnknown:
       case FrameType.aborted: {
         if (type === FrameType.resumed && payload.length !== 16)
           throw protocolError('a resumed frame has 16 bytes')
@@ -508,6 +579,39 @@ export class Link {
     for (const lane of this.#lanes.values()) lane.fail(this.#error)
     for (const reply of [...this.#replies.values()]) reply.reject(this.#error)
   }
+}
+
+/** Version and hash of each page, or block, as it is here. */
+function auditList(content: PageContent, memory: GuestMemory, first: number, scratch: Buffer): Buffer {
+  const count = Math.min(auditPagesPerFrame, memory.totalPages - first)
+  const bytes = Buffer.allocUnsafe(8 * count)
+  for (let i = 0; i < count; i++) {
+    if (memory.ballooned.has(first + i)) {
+      bytes.writeUInt32BE(noContent, 8 * i)
+      bytes.writeUInt32BE(0, 8 * i + 4)
+      continue
+    }
+    const version = memory.versions[first + i]!
+    bytes.writeUInt32BE(version, 8 * i)
+    bytes.writeUInt32BE(pageHash(content, first + i, version, scratch), 8 * i + 4)
+  }
+  return bytes
+}
+
+function hashList({ content, disk }: DiskState, first: number, count: number): Buffer {
+  const scratch = Buffer.alloc(content.pageBytes)
+  const bytes = Buffer.allocUnsafe(hashEntryBytes * count)
+  for (let i = 0; i < count; i++) {
+    const version = disk.blocks.versions[first + i]!
+    bytes.writeUInt32BE(version, hashEntryBytes * i)
+    blockHash(content, first + i, version, scratch).copy(bytes, hashEntryBytes * i + 4)
+  }
+  return bytes
+}
+
+/** Lanes that carry blocks and writes of the disk. */
+function ofDisk(lane: string): boolean {
+  return lane === diskLane || lane === 'deltas'
 }
 
 export interface LaneBytes {

@@ -6,6 +6,7 @@ import type { LaneName } from '../migration/strategy.js'
 import { assert } from '../support/assert.js'
 import { random } from '../support/random.js'
 import { protocolError } from '../wire/frame-reader.js'
+import type { DiskSpec } from '../workload/disk.js'
 import type { GuestSpec } from '../workload/guest.js'
 import { type WorkloadSpec, workloadKinds } from '../workload/workload.js'
 import type { TraceReader } from './trace-frames.js'
@@ -29,6 +30,8 @@ export interface Session {
   readonly lanes: readonly string[]
   /** What the guest does, so that the destination can run it on; absent where it is only handed over complete. */
   readonly workload?: SessionWorkload
+  /** The disk that moves with the guest; absent where it stays where it is. */
+  readonly disk?: DiskSpec
 }
 
 /** The parts of a guest's spec that the session does not hold otherwise. */
@@ -67,6 +70,7 @@ export function decodeSession(payload: Buffer): Session {
     content: contentSpec(fields['content']),
     lanes: laneNames(fields['lanes']),
     ...(fields['workload'] === undefined ? {} : { workload: sessionWorkload(fields['workload']) }),
+    ...(fields['disk'] === undefined ? {} : { disk: sessionDisk(fields['disk']) }),
   }
 }
 
@@ -78,6 +82,25 @@ export function sessionGuest(session: Session, trace: TraceReader): GuestSpec {
   if (freePages >= totalPages) throw protocolError('the session has a guest that uses no page')
   const traced = spec.kind === 'trace' ? { trace: trace.trace(totalPages - freePages) } : {}
   return { totalPages, pageBytes, seed, workload: { ...spec, ...traced }, readsPerWrite, freePages }
+}
+
+const smallestBlockBytes = 512
+const largestBlockBytes = 2 ** 15
+
+function sessionDisk(value: unknown): DiskSpec {
+  const fields = record(value, 'disk')
+  const blockBytes = whole(fields, 'blockBytes', smallestBlockBytes, largestBlockBytes)
+  if (blockBytes % 8 !== 0) throw protocolError(`session.disk.blockBytes is ${blockBytes}, no multiple of 8`)
+  const totalBlocks = whole(fields, 'totalBlocks', 1, largestGuestBytes / blockBytes)
+  const { writesPerSecond, replicaShare } = fields
+  if (typeof writesPerSecond !== 'number' || !(writesPerSecond >= 0 && writesPerSecond <= 1e9)) {
+    throw protocolError(`session.disk.writesPerSecond is ${JSON.stringify(writesPerSecond)}`)
+  }
+  if (typeof replicaShare !== 'number' || !(replicaShare >= 0 && replicaShare <= 1)) {
+    throw protocolError(`session.disk.replicaShare is ${JSON.stringify(replicaShare)}, not 0 to 1`)
+  }
+  const workingSetBlocks = whole(fields, 'workingSetBlocks', 1, totalBlocks)
+  return { totalBlocks, blockBytes, writesPerSecond, workingSetBlocks, replicaShare }
 }
 
 function sessionWorkload(value: unknown): SessionWorkload {

@@ -6,7 +6,6 @@
 import type { Socket } from 'node:net'
 import type { PageContent } from '../memory/content.js'
 import { type Encoders, Encoding, type EncodingSpec, type PageEncoder } from '../memory/encoding.js'
-import type { GuestMemory } from '../memory/guest-memory.js'
 import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
 import { assert } from '../support/assert.js'
 import { PagewireError } from '../support/errors.js'
@@ -37,7 +36,7 @@ export interface Feed {
   readonly giveUpAtNs: number
   /** Pages that are skipped at their turn: looked at before each batch, after the guest was advanced. */
   readonly skipping: readonly (() => ReadonlyPageSet)[]
-  readonly sent: PageSet
+  readonly sent: { add(page: number): void }
   readonly skipped: PageSet
   /** Versions to send, those of a checkpoint; the newest when absent. */
   readonly versions?: Uint32Array
@@ -61,11 +60,16 @@ export interface LaneHooks {
   readonly flipByteOfPage?: number
 }
 
+/** The newest version of everything that a lane carries; a log's grow. */
+export interface Versions {
+  readonly versions: Uint32Array
+}
+
 export class SourceLane {
   readonly name: string
   readonly #socket: Socket
   readonly #content: PageContent
-  readonly #memory: GuestMemory
+  readonly #memory: Versions
   readonly #encoders: Encoders
   readonly #broken: (error: Error) => void
   readonly #pagesPerWrite: number
@@ -75,7 +79,8 @@ export class SourceLane {
   readonly #gather: PageGather | undefined
   #flipPage: number | undefined
   /** What is sent of each page. */
-  #versions: Uint32Array
+  #versions: () => Uint32Array
+  readonly #type: number
   #pagesWritten = 0
   #pagesConfirmed = 0
   #flushes = 0
@@ -89,15 +94,16 @@ export class SourceLane {
   /** Those of them that went past the socket, which does not count them. */
   bytesGathered = 0
 
-  /** `broken` hears of a write that failed; it calls `fail` of every lane. */
+  /** `broken` hears of a write that failed; it calls `fail` of every lane. `type`: of the frames that it carries. */
   constructor(
     name: string,
     socket: Socket,
     content: PageContent,
-    memory: GuestMemory,
+    memory: Versions,
     encoders: Encoders,
     hooks: LaneHooks,
     broken: (error: Error) => void,
+    type: number = FrameType.page,
   ) {
     this.#broken = broken
     this.name = name
@@ -105,7 +111,8 @@ export class SourceLane {
     this.#content = content
     this.#memory = memory
     this.#encoders = encoders
-    this.#versions = memory.versions
+    this.#versions = () => memory.versions
+    this.#type = type
     this.#flipPage = hooks.flipByteOfPage
     const frameBytes = headerBytes + content.pageBytes
     this.#pagesPerWrite = Math.min(Math.max(1, Math.floor(writeBytes / content.pageBytes)), pagesPerGather)
@@ -133,7 +140,8 @@ export class SourceLane {
   async feed(feed: Feed): Promise<Fed> {
     const confirmedBefore = this.#pagesWritten
     assert(this.#pagesConfirmed === confirmedBefore, 'a lane is idle between two copies')
-    this.#versions = feed.versions ?? this.#memory.versions
+    const { versions } = feed
+    this.#versions = versions === undefined ? () => this.#memory.versions : () => versions
     const order = new PageList()
     const totals: Totals = { payloadBytes: 0, messageBytes: 0, zeroPages: 0, mappedPages: 0 }
     const startNs = monotonicNs()
@@ -270,7 +278,7 @@ export class SourceLane {
     if (taken === bytes) return undefined
     for (let i = Math.floor(taken / frameBytes); i < pages.length; i++) {
       const page = pages[i]!
-      this.#content.write(page, this.#versions[page]!, this.#frames, i * frameBytes + headerBytes)
+      this.#content.write(page, this.#versions()[page]!, this.#frames, i * frameBytes + headerBytes)
     }
     return this.#write(this.#frames.subarray(taken, bytes))
   }
@@ -278,11 +286,11 @@ export class SourceLane {
   #writeHeads(pages: Uint32Array, gather: PageGather): void {
     const slices = this.#content.slices!
     const { pageBytes } = this.#content
-    const versions = this.#versions
+    const versions = this.#versions()
     for (let i = 0, at = 0; i < pages.length; i++, at += headerBytes + pageBytes) {
       const page = pages[i]!
       const version = versions[page]!
-      writeHeader(this.#view, at, FrameType.page, Encoding.raw, pageBytes, page, version)
+      writeHeader(this.#view, at, this.#type, Encoding.raw, pageBytes, page, version)
       slices.writeStamp(page, version, this.#frames, at + headerBytes)
       gather.set(i, slices.offsetOf(page, version))
     }
@@ -292,7 +300,7 @@ export class SourceLane {
   #frame(pages: Uint32Array, encoder: PageEncoder | undefined, totals: Totals): number {
     const content = this.#content
     const buffer = this.#frames
-    const versions = this.#versions
+    const versions = this.#versions()
     const pageBytes = content.pageBytes
     let at = 0
     for (let i = 0; i < pages.length; i++) {
@@ -302,7 +310,7 @@ export class SourceLane {
       if (encoder === undefined) content.write(page, version, buffer, at + headerBytes)
       else length = encoder.encode(page, version, buffer, at + headerBytes)
       const code = encoder === undefined ? Encoding.raw : encoder.code
-      writeHeader(this.#view, at, FrameType.page, code, length, page, version)
+      writeHeader(this.#view, at, this.#type, code, length, page, version)
       if (page === this.#flipPage && code === Encoding.raw) this.#flip(buffer, at + headerBytes)
       if (code === Encoding.zero) totals.zeroPages++
       if (code === Encoding.mapped) totals.mappedPages++

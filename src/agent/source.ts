@@ -14,6 +14,7 @@ import { Guest, type GuestSpec } from '../workload/guest.js'
 import type { WorkloadSpec } from '../workload/workload.js'
 import { AgentTestbed } from './agent-testbed.js'
 import { monotonicNs } from './clock.js'
+import { type DiskState, diskContent } from './disk-state.js'
 import type { GuestCardProcess } from './guest-card.js'
 import { type LaneStatistics, Link, type LinkOptions } from './link.js'
 import { runQueueWaitNs } from './run-queue.js'
@@ -92,6 +93,7 @@ class Source implements RunningSource {
   readonly #job: SourceJob
   readonly #content: PageContent
   readonly #device: Buffer
+  readonly #disk: DiskState | undefined
   readonly #card: GuestCardProcess | undefined
   readonly #guest: Guest
   readonly #beganNs: number
@@ -110,6 +112,7 @@ class Source implements RunningSource {
     this.#card = card
     this.#beganNs = monotonicNs()
     this.#guest = new Guest({ ...job.guest, accessesPerLook }, this.#beganNs)
+    this.#disk = diskOf(job, this.#guest)
     this.result = this.#run(strategy, journal)
   }
 
@@ -172,6 +175,7 @@ class Source implements RunningSource {
       memory: this.#guest.memory,
       device: this.#device,
       ...(job.guest.workload.trace === undefined ? {} : { trace: job.guest.workload.trace }),
+      ...(this.#disk === undefined ? {} : { disk: this.#disk }),
     })
     const late = new Promise<undefined>((resolve) => {
       const timer = setTimeout(() => resolve(undefined), Math.min(job.maxTotalNs / 1e6, 2 ** 31 - 1))
@@ -249,6 +253,10 @@ function withAudit(lanes: readonly LaneStatistics[], link: Link): readonly LaneS
   return link.byteCounts().map((counts, index) => ({ ...lanes[index]!, ...counts }))
 }
 
+function diskOf({ content, guest: { seed } }: SourceJob, { disk }: Guest): DiskState | undefined {
+  return disk === undefined ? undefined : { disk, content: diskContent(content, disk.spec.blockBytes, seed) }
+}
+
 function sessionOf(job: SourceJob): Session {
   return {
     totalPages: job.guest.totalPages,
@@ -262,6 +270,7 @@ function sessionOf(job: SourceJob): Session {
       readsPerWrite: job.guest.readsPerWrite ?? 0,
       freePages: job.guest.freePages ?? 0,
     },
+    ...(job.guest.disk === undefined ? {} : { disk: job.guest.disk }),
   }
 }
 

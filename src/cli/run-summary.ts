@@ -44,6 +44,7 @@ function migrationText(migration: MigrationResult): string {
       `${migration.pages_sent} sent, ${migration.pages_unique} different of ${migration.pages_total}`,
     ],
     ...storageRow(migration),
+    ...diskRow(migration),
     [
       'memory',
       migration.verified ? 'verified: every page at the destination equals the source' : 'not compared',
@@ -75,6 +76,13 @@ function outageText(outage: OutageResult): string {
       outage.timeline.map(({ at_ms, what }) => [fixed(at_ms, 3), what]),
     ),
   ].join('\n')
+}
+
+function diskRow({ disk }: MigrationResult): [string, string][] {
+  if (disk === null) return []
+  const { blocks_sent, blocks_known, blocks_total, deltas_sent } = disk
+  const known = blocks_known === 0 ? '' : `, ${blocks_known} were there`
+  return [['disk', `${blocks_sent} blocks sent of ${blocks_total}${known}; ${deltas_sent} writes forwarded`]]
 }
 
 function storageRow({ storage }: MigrationResult): [string, string][] {

@@ -57,6 +57,20 @@ export const FrameType = {
   fetch: 0x44,
   /** The answer of shared storage. a: block, b: version. Payload: a page of bytes. */
   fetched: 0x45,
+  /** S. a: block of the guest's disk, b: version. Payload: the block. */
+  block: 0x46,
+  /** S. a: place in the order of all writes since they are forwarded. Payload: u32 block, u32 version, the block. */
+  delta: 0x47,
+  /** S. a: first block, a multiple of 8. Payload: for each block u32 version and 16 bytes of SHA-256. */
+  diskHashes: 0x48,
+  /** D. a: first block. Payload: bitmap of the blocks that are not here in this form. */
+  diskUnknown: 0x49,
+  /** S. a: first block. Payload: for each block u32 version, u32 CRC-32 of its bytes, as of the suspend. */
+  diskAudit: 0x4a,
+  /** S. All blocks were listed. */
+  diskAuditEnd: 0x4b,
+  /** D. a: blocks that differ, b: the first of them. */
+  diskAudited: 0x4c,
   /** S. Payload: reason as UTF-8. The destination forgets the guest. */
   abort: 0x40,
   /** D. Forgotten. */
@@ -98,6 +112,13 @@ const longestPayload = new Map<number, number>([
   [FrameType.auditEnd, 0],
   [FrameType.auditResult, 0],
   [FrameType.fetch, 0],
+  [FrameType.block, 32 * kib],
+  [FrameType.delta, 32 * kib + 8],
+  [FrameType.diskHashes, 64 * kib],
+  [FrameType.diskUnknown, 8 * kib],
+  [FrameType.diskAudit, 64 * kib],
+  [FrameType.diskAuditEnd, 0],
+  [FrameType.diskAudited, 0],
   [FrameType.abort, 4 * kib],
   [FrameType.aborted, 0],
   [FrameType.error, 16 * kib],
@@ -114,6 +135,13 @@ export const longestMessageBytes = 64 * kib
 export const auditPagesPerFrame = (64 * kib) / 8
 /** Version in an audit of a page that the guest has returned to the hypervisor. */
 export const noContent = 0xffff_ffff
+/** In front of the bytes of a forwarded write. */
+export const deltaHeadBytes = 8
+/** Bytes of a block's hash, and of its entry in a list of them. */
+export const hashBytes = 16
+export const hashEntryBytes = 4 + hashBytes
+/** Blocks whose hashes one frame lists at most: a multiple of 8. */
+export const hashesPerFrame = 8 * Math.floor((64 * kib) / hashEntryBytes / 8)
 /** Pages that one frame of missing pages covers at most. */
 export const missingPagesPerFrame = 64 * kib * 8
 /** Bytes of device state in one frame at most. */

@@ -40,7 +40,8 @@ export class GuestDisk {
   readonly #workingSet: Uint32Array
   readonly #gapNs: number
   #dueNs: number
-  #log: WriteLog | undefined
+  /** Writes since they are logged. */
+  readonly log = new WriteLog()
   #throttle: WriteThrottle | undefined
   #stallNs = 0
 
@@ -58,7 +59,7 @@ export class GuestDisk {
     for (let writes = 0; this.#dueNs <= guestNs && writes < writesPerLook; writes++) {
       const block = this.#workingSet[this.#numbers.below(this.#workingSet.length)]!
       this.blocks.write(block)
-      this.#log?.add(block, this.blocks.versions[block]!)
+      if (this.#throttle !== undefined) this.log.add(block, this.blocks.versions[block]!)
       const delayNs = this.#delayNs()
       this.#stallNs += delayNs
       this.#dueNs += this.#gapNs + delayNs
@@ -68,8 +69,7 @@ export class GuestDisk {
   /** From now on every write is in the log, in order. */
   logWrites(throttle: WriteThrottle): WriteLog {
     this.#throttle = throttle
-    this.#log ??= new WriteLog()
-    return this.#log
+    return this.log
   }
 
   /** Guest time that writes were delayed by. */
@@ -78,9 +78,9 @@ export class GuestDisk {
   }
 
   #delayNs(): number {
-    if (this.#throttle === undefined || this.#log === undefined) return 0
+    if (this.#throttle === undefined) return 0
     const { everyWrites, firstDelayNs } = this.#throttle
-    const doublings = everyWrites === 0 ? 0 : Math.floor(this.#log.length / everyWrites)
+    const doublings = everyWrites === 0 ? 0 : Math.floor(this.log.length / everyWrites)
     return doublings === 0 ? 0 : firstDelayNs * 2 ** Math.min(doublings - 1, doublingsAtMost)
   }
 }

@@ -8,8 +8,9 @@ import type { LaneHooks } from '../../src/agent/source-lane.js'
 import { startStorage } from '../../src/agent/storage.js'
 import type { ContentSpec } from '../../src/memory/content.js'
 import { silentJournal } from '../../src/migration/journal.js'
-import { storageLane, usualLanes } from '../../src/migration/lanes.js'
+import { diskLane, storageLane, usualLanes } from '../../src/migration/lanes.js'
 import type { Strategy } from '../../src/migration/strategy.js'
+import type { DiskSpec } from '../../src/workload/disk.js'
 import type { GuestSpec } from '../../src/workload/guest.js'
 import type { WorkloadSpec } from '../../src/workload/workload.js'
 
@@ -29,6 +30,13 @@ export interface Migrated {
 
 const host = '127.0.0.1'
 const pageBytes = 4096
+const disk: DiskSpec = {
+  totalBlocks: 700,
+  blockBytes: 4096,
+  writesPerSecond: 5000,
+  workingSetBlocks: 200,
+  replicaShare: 0.75,
+}
 const seed = 7
 
 /** Whatever this kernel allows everybody. */
@@ -79,6 +87,7 @@ export async function migrateOverLoopback(strategy: Strategy, given: Loopback): 
           hotShare: 0.9,
           ...given.workload,
         },
+        ...(strategy.lanes?.includes(diskLane) ? { disk } : {}),
         ...given.guest,
       },
       content,
