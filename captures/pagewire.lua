@@ -12,6 +12,7 @@ local pagewire = Proto("pagewire", "Pagewire live migration")
 local types = {
   [0x01] = "config",
   [0x02] = "configOk",
+  [0x03] = "trace",
   [0x10] = "page",
   [0x11] = "flush",
   [0x12] = "confirm",
@@ -26,10 +27,16 @@ local types = {
   [0x30] = "audit",
   [0x31] = "auditEnd",
   [0x32] = "auditResult",
+  [0x44] = "fetch",
+  [0x45] = "fetched",
   [0x40] = "abort",
   [0x41] = "aborted",
   [0x42] = "error",
   [0x43] = "bye",
+  [0x50] = "checkpoint",
+  [0x51] = "log",
+  [0x52] = "logMark",
+  [0x53] = "replayed",
 }
 
 -- Kept equal to Encoding of src/memory/encoding.ts in the same way.
@@ -42,6 +49,7 @@ local encodings = {
   [5] = "sparse",
   [6] = "wkdm",
   [7] = "lz",
+  [8] = "mapped",
 }
 
 local statuses = { [0] = "ok", [1] = "bad proof", [2] = "bad version", [3] = "bad lane" }
@@ -80,6 +88,9 @@ local f = {
   running_ns = ProtoField.uint64("pagewire.running_ns", "Guest ran at (ns)"),
   guest_ns = ProtoField.double("pagewire.guest_ns", "Guest time (ns)"),
   accesses = ProtoField.uint64("pagewire.accesses", "Accesses of the guest"),
+  replay_speed = ProtoField.double("pagewire.replay_speed", "Speed of replay (0: any)"),
+  record = ProtoField.uint32("pagewire.record", "Log record"),
+  last = ProtoField.uint32("pagewire.last", "Guest is suspended"),
   waited_ns = ProtoField.double("pagewire.waited_ns", "Time that the guest waited (ns)"),
   differing = ProtoField.uint32("pagewire.differing", "Pages that differ"),
   requests = ProtoField.uint32("pagewire.requests", "Pages asked for"),
@@ -192,6 +203,35 @@ local readers = {
   audit = function(tree, a)
     tree:add(f.page, a)
     return string.format(" from %u", a:uint())
+  end,
+  checkpoint = function(tree, _, _, payload)
+    if payload and payload:len() >= 24 then
+      tree:add(f.guest_ns, payload(0, 8))
+      tree:add(f.accesses, payload(8, 8))
+      tree:add(f.replay_speed, payload(16, 8))
+    end
+    return ""
+  end,
+  log = function(tree, a)
+    tree:add(f.record, a)
+    return string.format(" from record %u", a:uint())
+  end,
+  logMark = function(tree, a, b, payload)
+    tree:add(f.record, a)
+    tree:add(f.last, b)
+    if payload and payload:len() >= 16 then
+      tree:add(f.guest_ns, payload(0, 8))
+      tree:add(f.accesses, payload(8, 8))
+    end
+    return string.format(" after record %u", a:uint())
+  end,
+  replayed = function(tree, _, b, payload)
+    tree:add(f.last, b)
+    if payload and payload:len() >= 16 then
+      tree:add(f.guest_ns, payload(0, 8))
+      tree:add(f.accesses, payload(8, 8))
+    end
+    return ""
   end,
   auditResult = function(tree, a, b)
     tree:add(f.differing, a)
