@@ -372,10 +372,12 @@ class Probe implements StreamParser {
   private readonly memory = new Uint8Array(searchBytes)
   private have = 0
   private total = 0
+  private lastNs = 0
 
   constructor(private readonly found: Found) {}
 
   data(bytes: Uint8Array, from: number, to: number, timeNs: number): void {
+    this.lastNs = timeNs
     for (let at = from; at < to; ) {
       const step = Math.min(to - at, this.memory.length - this.have)
       this.memory.set(bytes.subarray(at, at + step), this.have)
@@ -393,6 +395,12 @@ class Probe implements StreamParser {
     this.have = 0
     this.total += length
     if (this.total >= maxProbeBytes) this.found(undefined, this.memory, timeNs)
+  }
+
+  /** A short stream is told by what there is of it. */
+  end(): void {
+    this.tell(new Uint8Array(0), this.lastNs)
+    this.have = 0
   }
 
   /** Hands on what is known from the first record on, with the rest of the piece. */

@@ -68,7 +68,10 @@ export class StreamAssembler {
   /** No segment follows: what still waits is handed on, with the holes before it. */
   end(): void {
     while (this.waiting.length > 0) this.skipHole()
-    this.parser.end?.()
+    const { parser } = this
+    parser.end?.()
+    // One that only looked for the right parser may have found it at the last moment.
+    if (this.parser !== parser) this.parser.end?.()
   }
 
   /** Hands on a segment of which the first `known` bytes were handed on before. */

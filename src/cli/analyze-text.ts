@@ -174,7 +174,8 @@ function remarked({ vlan, pcp, dscp, packets }: RewrittenMark): string {
 
 function migrationText(migration: MigrationDocument): string {
   const { pages, rounds } = migration
-  const ms = (value: number | null): string => (value === null ? 'not visible' : `${decimals(value, 3)} ms`)
+  const ms = (value: number | null, what: string): string =>
+    value === null ? 'not visible' : `${decimals(value, 3)} ms ${what}`
   const classes = Object.entries(pages.by_class).map(
     ([kind, one]) => `${kind} ${one.pages} (${formatBytes(one.bytes)})`,
   )
@@ -182,8 +183,8 @@ function migrationText(migration: MigrationDocument): string {
     `Migration (${migration.protocol}) from ${migration.source} to ${migration.destination}, ${migration.streams.length} streams`,
     `  pages        ${pages.sent} sent${migration.pages_total === null ? '' : ` of a guest of ${migration.pages_total}`}: ${pages.unique} unique, ${pages.repeated} again (${decimals(100 * pages.resent_ratio, 1)} % of the bytes)`,
     `  encodings    ${classes.join(', ')}`,
-    `  stop phase   ${ms(migration.stop_and_copy_ms)} of pages, ${formatBytes(migration.device_bytes)} of device state`,
-    `  downtime     ${ms(migration.downtime_ms)} as visible on the wire`,
+    `  stop phase   ${ms(migration.stop_and_copy_ms, 'of pages')}, ${formatBytes(migration.device_bytes)} of device state`,
+    `  downtime     ${ms(migration.downtime_ms, 'as visible on the wire')}`,
     ...(migration.page_requests > 0
       ? [`  requests     ${migration.page_requests} pages asked for by the destination`]
       : []),

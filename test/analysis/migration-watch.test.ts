@@ -165,6 +165,15 @@ test("Pagewire's lanes are one migration, with rounds, encodings, stop phase and
   assert.ok(found.downtime_ms! > 2 && found.downtime_ms! < 10, `${found.downtime_ms}`)
 })
 
+test('a short rest of a stream is enough to know it by', async (t) => {
+  const whole = preCopy()
+  const fromByte = whole.length - 24_000
+  const [found] = await migrations(t, connection(whole, [], { seed: 5, port: 4444, fromByte }))
+  assert.ok(found)
+  assert.equal(found.rounds.at(-1)?.phase, 'stop')
+  assert.ok(found.pages.sent > 2 && found.pages.sent < 40, `${found.pages.sent} pages`)
+})
+
 test('of a capture with a short snaplen only what was kept is told, with the share that was not', async (t) => {
   const [found] = await migrations(t, pagewire(128))
   assert.ok(found)
