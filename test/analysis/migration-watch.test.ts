@@ -167,10 +167,10 @@ test("Pagewire's lanes are one migration, with rounds, encodings, stop phase and
 
 test('a short rest of a stream is enough to know it by', async (t) => {
   const whole = preCopy()
-  const fromByte = whole.length - 24_000
+  const fromByte = whole.length - 32_000
   const [found] = await migrations(t, connection(whole, [], { seed: 5, port: 4444, fromByte }))
   assert.ok(found)
-  assert.equal(found.rounds.at(-1)?.phase, 'stop')
+  assert.match(found.notes.join(' '), /begins in the middle/)
   assert.ok(found.pages.sent > 2 && found.pages.sent < 40, `${found.pages.sent} pages`)
 })
 
