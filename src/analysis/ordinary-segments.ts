@@ -134,10 +134,10 @@ export class OrdinarySegments {
         i32.shiftLeft(i32.and(number, i32.subtract(read(at, tcp.ringSize), n(1))), n(4)),
       )
     const append = (list: AnswerList, ns: Code): Code => [
-      ...head.set(i32.load(n(list.place))),
-      ...i32.store(i32.shiftLeft(head.get, n(2)), list.place + indicesAt, i.get),
-      ...f64.store(i32.shiftLeft(head.get, n(3)), list.place + durationsAt, ns),
-      ...i32.store(n(list.place), 0, i32.add(head.get, n(1))),
+      head.set(i32.load(n(list.place))),
+      i32.store(i32.shiftLeft(head.get, n(2)), list.place + indicesAt, i.get),
+      f64.store(i32.shiftLeft(head.get, n(3)), list.place + durationsAt, ns),
+      i32.store(n(list.place), 0, i32.add(head.get, n(1))),
     ]
 
     const load = [
@@ -187,7 +187,7 @@ export class OrdinarySegments {
         ],
       ),
     ]
-    const count_ = [
+    const countIt = [
       now.set(f64.load(i32.shiftLeft(i.get, n(3)), batch.times)),
       write(own, tcp.packets, i32.add(read(own, tcp.packets), n(1))),
       writeNs(own, tcp.bytes, f64.add(readNs(own, tcp.bytes), f64.fromSigned(of(segmentWireLength)))),
@@ -275,11 +275,11 @@ export class OrdinarySegments {
       this.arena,
       loop(
         leaveIf(i32.atLeast(i.get, count.get)),
-        ...load,
-        ...leaveUnlessOrdinary,
-        ...count_,
+        load,
+        leaveUnlessOrdinary,
+        countIt,
         takeData,
-        ...takeAnswer,
+        takeAnswer,
         takeStamps,
         i.set(i32.add(i.get, n(1))),
         again,

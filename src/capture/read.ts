@@ -1,6 +1,6 @@
 /**
  * Opens a capture and walks over its frames in bounded memory: while one chunk is being analysed, the next is read in
- * the background. Formats live in files of their own; this one tells them apart by their first bytes.
+ * the background, if one has to wait for it. Formats live in files of their own; this one tells them apart by their first bytes.
  */
 
 import { usageError } from '../support/errors.js'
@@ -18,7 +18,8 @@ import {
 import { SegmentBatch } from './segment-batch.js'
 import { headroomBytes, Window } from './window.js'
 
-const chunkBytes = 1024 * 1024
+/** A chunk and what is kept of it fit into a second-level cache. */
+const chunkBytes = 512 * 1024
 
 /**
  * The frames of one capture. Use:
@@ -181,7 +182,7 @@ class ScanningReader implements FrameReader {
       return false
     }
     this.window.continueWith(this.spare, headroomBytes, headroomBytes + got)
-    this.coming = this.readAhead()
+    if (!this.source.isAtHand) this.coming = this.readAhead()
     return true
   }
 

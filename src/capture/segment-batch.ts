@@ -164,10 +164,7 @@ function gatherFunction(
   const options = code.local('i32')
   const n = i32.constant
   /** The 32 bits at `address` + `offset`, which are in network order. */
-  const big = (address: Code, offset: number): Code => [
-    ...word.set(i32.load(address, offset)),
-    ...swapped(word),
-  ]
+  const big = (address: Code, offset: number): Code => [word.set(i32.load(address, offset)), swapped(word)]
   const put = (field: number, value: Code): Code => i32.store(row.get, 4 * field, value)
   const has = (a: Code, bits: number): Code => i32.and(a, n(bits))
 

@@ -4,8 +4,8 @@
  * section 5), and nothing of what the loops do.
  */
 
-/** Bytes of instructions. */
-export type Code = readonly number[]
+/** Instructions: bytes, and instructions inside of them. */
+export type Code = readonly (number | Code)[]
 
 type ValueType = 'i32' | 'f64'
 const typeCodes = { i32: 0x7f, f64: 0x7c } as const
@@ -18,71 +18,59 @@ export interface Local {
 
 export const i32 = {
   constant: (value: number): Code => [0x41, ...signed(value)],
-  load: (address: Code, offset = 0): Code => [...address, 0x28, 2, ...unsigned(offset)],
-  load8: (address: Code, offset = 0): Code => [...address, 0x2d, 0, ...unsigned(offset)],
-  load16: (address: Code, offset = 0): Code => [...address, 0x2f, 1, ...unsigned(offset)],
-  store: (address: Code, offset: number, value: Code): Code => [
-    ...address,
-    ...value,
-    0x36,
-    2,
-    ...unsigned(offset),
-  ],
-  equal: (a: Code, b: Code): Code => [...a, ...b, 0x46],
-  unequal: (a: Code, b: Code): Code => [...a, ...b, 0x47],
-  less: (a: Code, b: Code): Code => [...a, ...b, 0x48],
-  greater: (a: Code, b: Code): Code => [...a, ...b, 0x4a],
-  greaterUnsigned: (a: Code, b: Code): Code => [...a, ...b, 0x4b],
-  atMost: (a: Code, b: Code): Code => [...a, ...b, 0x4c],
-  atLeast: (a: Code, b: Code): Code => [...a, ...b, 0x4e],
-  add: (a: Code, b: Code): Code => [...a, ...b, 0x6a],
-  subtract: (a: Code, b: Code): Code => [...a, ...b, 0x6b],
-  multiply: (a: Code, b: Code): Code => [...a, ...b, 0x6c],
-  and: (a: Code, b: Code): Code => [...a, ...b, 0x71],
-  or: (a: Code, b: Code): Code => [...a, ...b, 0x72],
-  xor: (a: Code, b: Code): Code => [...a, ...b, 0x73],
-  shiftLeft: (a: Code, bits: Code): Code => [...a, ...bits, 0x74],
+  load: (address: Code, offset = 0): Code => [address, 0x28, 2, ...unsigned(offset)],
+  load8: (address: Code, offset = 0): Code => [address, 0x2d, 0, ...unsigned(offset)],
+  load16: (address: Code, offset = 0): Code => [address, 0x2f, 1, ...unsigned(offset)],
+  store: (address: Code, offset: number, value: Code): Code => [address, value, 0x36, 2, ...unsigned(offset)],
+  equal: (a: Code, b: Code): Code => [a, b, 0x46],
+  unequal: (a: Code, b: Code): Code => [a, b, 0x47],
+  less: (a: Code, b: Code): Code => [a, b, 0x48],
+  greater: (a: Code, b: Code): Code => [a, b, 0x4a],
+  greaterUnsigned: (a: Code, b: Code): Code => [a, b, 0x4b],
+  atMost: (a: Code, b: Code): Code => [a, b, 0x4c],
+  atLeast: (a: Code, b: Code): Code => [a, b, 0x4e],
+  add: (a: Code, b: Code): Code => [a, b, 0x6a],
+  subtract: (a: Code, b: Code): Code => [a, b, 0x6b],
+  multiply: (a: Code, b: Code): Code => [a, b, 0x6c],
+  and: (a: Code, b: Code): Code => [a, b, 0x71],
+  or: (a: Code, b: Code): Code => [a, b, 0x72],
+  xor: (a: Code, b: Code): Code => [a, b, 0x73],
+  shiftLeft: (a: Code, bits: Code): Code => [a, bits, 0x74],
   /** Without regard to the sign. */
-  shiftRight: (a: Code, bits: Code): Code => [...a, ...bits, 0x76],
-  rotateLeft: (a: Code, bits: Code): Code => [...a, ...bits, 0x77],
+  shiftRight: (a: Code, bits: Code): Code => [a, bits, 0x76],
+  rotateLeft: (a: Code, bits: Code): Code => [a, bits, 0x77],
 } as const
 
 export const f64 = {
   constant: (value: number): Code => [0x44, ...new Uint8Array(new Float64Array([value]).buffer)],
-  load: (address: Code, offset = 0): Code => [...address, 0x2b, 3, ...unsigned(offset)],
-  store: (address: Code, offset: number, value: Code): Code => [
-    ...address,
-    ...value,
-    0x39,
-    3,
-    ...unsigned(offset),
-  ],
-  add: (a: Code, b: Code): Code => [...a, ...b, 0xa0],
-  subtract: (a: Code, b: Code): Code => [...a, ...b, 0xa1],
-  multiply: (a: Code, b: Code): Code => [...a, ...b, 0xa2],
-  less: (a: Code, b: Code): Code => [...a, ...b, 0x63],
-  atLeast: (a: Code, b: Code): Code => [...a, ...b, 0x66],
-  fromUnsigned: (a: Code): Code => [...a, 0xb8],
-  fromSigned: (a: Code): Code => [...a, 0xb7],
+  load: (address: Code, offset = 0): Code => [address, 0x2b, 3, ...unsigned(offset)],
+  store: (address: Code, offset: number, value: Code): Code => [address, value, 0x39, 3, ...unsigned(offset)],
+  add: (a: Code, b: Code): Code => [a, b, 0xa0],
+  subtract: (a: Code, b: Code): Code => [a, b, 0xa1],
+  multiply: (a: Code, b: Code): Code => [a, b, 0xa2],
+  less: (a: Code, b: Code): Code => [a, b, 0x63],
+  atLeast: (a: Code, b: Code): Code => [a, b, 0x66],
+  fromUnsigned: (a: Code): Code => [a, 0xb8],
+  fromSigned: (a: Code): Code => [a, 0xb7],
   /** To an integer, towards 0. */
-  toSigned: (a: Code): Code => [...a, 0xaa],
+  toSigned: (a: Code): Code => [a, 0xaa],
 } as const
 
 /** Runs `body` for ever; `leave`, `leaveIf` and `again`, directly in it, leave it and go back to its start. */
 export function loop(...body: readonly Code[]): Code {
-  return [0x02, 0x40, 0x03, 0x40, ...body.flat(), 0x0b, 0x0b]
+  return [0x02, 0x40, 0x03, 0x40, ...body, 0x0b, 0x0b]
 }
 
 export const again: Code = [0x0c, 0]
 
 /** Leaves the loop; `inside` counts the `when`s around it in the loop's body. */
 export function leaveIf(condition: Code, inside = 0): Code {
-  return [...condition, 0x0d, 1 + inside]
+  return [condition, 0x0d, 1 + inside]
 }
 
 export function when(condition: Code, then: readonly Code[], otherwise: readonly Code[] = []): Code {
-  const second = otherwise.length === 0 ? [] : [0x05, ...otherwise.flat()]
-  return [...condition, 0x04, 0x40, ...then.flat(), ...second, 0x0b]
+  const second = otherwise.length === 0 ? [] : [0x05, ...otherwise]
+  return [condition, 0x04, 0x40, ...then, ...second, 0x0b]
 }
 
 /** The 32-bit word in the other byte order; its two halves' bytes meet in two rotations. */
@@ -111,7 +99,9 @@ export class WasmFunction {
   /** The function made of `body`, compiled, over `memory`. */
   compile({ memory }: WasmArena, ...body: readonly Code[]): (...args: number[]) => number {
     const declarations = this.locals.flatMap((type) => [1, typeCodes[type]])
-    const code = [...unsigned(this.locals.length), ...declarations, ...body.flat(), 0x0b]
+    const code = [...unsigned(this.locals.length), ...declarations]
+    append(code, body)
+    code.push(0x0b)
     const parameters = Array.from({ length: this.parameters }, () => typeCodes.i32)
     const bytes = new Uint8Array([
       ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
@@ -170,7 +160,14 @@ declare const WebAssembly: {
 function local(index: number): Local {
   return {
     get: [0x20, ...unsigned(index)],
-    set: (value) => [...value, 0x21, ...unsigned(index)],
+    set: (value) => [value, 0x21, ...unsigned(index)],
+  }
+}
+
+function append(bytes: number[], code: Code): void {
+  for (const part of code) {
+    if (typeof part === 'number') bytes.push(part)
+    else append(bytes, part)
   }
 }
 
