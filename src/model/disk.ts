@@ -101,14 +101,12 @@ export class ModelDisk implements DiskWorld {
   }
 
   begin(blocks: ReadonlyPageSet, via: LaneName, sent: PageSet): void {
+    this.#wire.catchUp()
     this.#queue = new Uint32Array(blocks.count)
     blocks.fill(0, this.#queue)
     this.#queueAt = 0
     this.#sent = sent
-    if (this.#copy !== undefined) {
-      this.#wire.catchUp()
-      return
-    }
+    if (this.#copy !== undefined) return
     const bits = wireBits(this.#link, this.blockBytes + this.#link.messageHeaderBytes)
     this.#copy = new Stream(
       this.#pcp(via),

@@ -6,6 +6,7 @@ import { akoush } from './akoush.js'
 import { amani } from './amani.js'
 import { asyncCache } from './async-cache.js'
 import { bradford } from './bradford.js'
+import { cloudspider } from './cloudspider.js'
 import { crTr } from './cr-tr.js'
 import { delta } from './delta.js'
 import { farzinAlamdari } from './farzin-alamdari.js'
@@ -45,6 +46,7 @@ export const strategies: readonly StrategyFactory[] = [
   multipath,
   sharedStorage,
   bradford,
+  cloudspider,
 ]
 
 /** Schemes that predict and move nothing: `schemes` tells of them, no scenario can name one. */

@@ -75,6 +75,7 @@ const variants: Readonly<Record<string, readonly Readonly<Record<string, unknown
   ],
   xbzrle: [{ ...fastQemu }, { ...fastQemu, format: 'xbrle', cache: '256KiB' }, { ...fastQemu, cache: '0B' }],
   mecom: [{ compress: false }, { threads: 2, thread_rate: '100gbit' }],
+  cloudspider: [{ threshold_blocks: 0, max_passes: 3, profile: 'xen-new' }],
   bradford: [
     { throttle_writes: 20, first_delay: '500ns' },
     { throttle_writes: 0, profile: 'xen-new' },
