@@ -98,6 +98,7 @@ export function modelLink(scenario: Scenario): LinkSpec {
   return framedLink(link.rateBps, link.mtuBytes, {
     discipline: link.discipline,
     paths: link.paths,
+    ...(link.perFlow ? { perFlow: true } : {}),
     delayNs: labDelayNs + (link.impairment?.delayNs ?? 0),
     queuePackets: link.queuePackets,
     competitors: crossTraffic.map((stream) => competitor(stream, scenario)),
@@ -128,6 +129,7 @@ function competitor(stream: CrossTraffic, { link, migration }: Scenario): Compet
     pcp: stream.trafficClass.pcp,
     weight: weightOf(stream.trafficClass.pcp) / weightOf(migration.lanes.bulk.pcp),
     elasticFlows: stream.kind === 'tcp-bulk' ? stream.flows : 0,
+    flows: stream.flows,
     ...(stream.rateBps === undefined ? {} : { offeredBps: stream.rateBps }),
     startNs: stream.startNs,
     stopNs: stream.stopNs ?? Number.POSITIVE_INFINITY,

@@ -230,12 +230,7 @@ class Run {
 
   async #build(): Promise<void> {
     const { scenario, directory, onPhase } = this.#input
-    if (scenario.link.paths > 1) {
-      throw usageError(`link.paths is ${scenario.link.paths}: the lab has one path`, {
-        code: 'not-in-lab',
-        next: 'Set link.paths=1, or use predict.',
-      })
-    }
+    refuseUnbuilt(scenario)
     onPhase?.('building the lab')
     const swept = await sweep()
     for (const runId of swept) directory.event({ at_ns: 0, event: 'swept', run_id: runId })
@@ -673,5 +668,15 @@ function sleep(ms: number, signal?: AbortSignal): Promise<void> {
       },
       { once: true },
     )
+  })
+}
+
+/** The lab has one path, and queues that keep the order of arrival. */
+function refuseUnbuilt({ link }: Scenario): void {
+  const words = [...(link.paths > 1 ? ['link.paths'] : []), ...(link.perFlow ? ['link.per_flow'] : [])]
+  if (words.length === 0) return
+  throw usageError(`${words.join(', ')}: the lab has nothing like this`, {
+    code: 'not-in-lab',
+    next: 'Leave it out for run, or use predict.',
   })
 }

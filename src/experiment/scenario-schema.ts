@@ -100,6 +100,12 @@ const link = section('the congested port: the switch port towards the destinatio
     title:
       'parallel paths of this rate, for schemes with channels; the cross-traffic is on the first. More than 1: predict only',
   },
+  per_flow: {
+    type: 'boolean',
+    default: false,
+    title:
+      'each flow of a queue has a turn of one packet (deficit round robin) instead of the order of arrival. true: predict only',
+  },
   delay: ref('duration', {
     title: 'added to every frame, in both directions; delay to reorder need dataplane vlan',
   }),
@@ -391,6 +397,7 @@ export interface ScenarioDocument {
     readonly mtu: number
     readonly weights?: Readonly<Record<string, number>>
     readonly paths: number
+    readonly per_flow: boolean
     readonly delay?: string
     readonly jitter?: string
     readonly loss?: string

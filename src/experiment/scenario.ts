@@ -71,6 +71,8 @@ export interface Link {
   readonly weights?: Readonly<Record<number, number>>
   /** Parallel paths of this rate; the lab has one. */
   readonly paths: number
+  /** Each flow of a queue has its turn; not in the lab. */
+  readonly perFlow: boolean
   /** What the path adds to every frame, in both directions. */
   readonly impairment?: Impairment
 }
@@ -267,6 +269,7 @@ function linkOf(link: ScenarioDocument['link'], place: Place, classAt: ClassAt):
     queuePackets: link.queue,
     mtuBytes: link.mtu,
     paths: link.paths,
+    perFlow: link.per_flow,
     ...given('weights', link.weights === undefined ? undefined : weightsOf(link.weights, classAt)),
     ...given('impairment', impairmentOf(link, place)),
   }

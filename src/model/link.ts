@@ -15,6 +15,8 @@ export interface Competitor {
   readonly offeredBps?: number
   /** Connections that yield to others of their class (TCP); 0: it does not yield (UDP). */
   readonly elasticFlows: number
+  /** Flows that a queue with a place for each tells apart; `elasticFlows`, or 1, when absent. */
+  readonly flows?: number
   readonly startNs: number
   readonly stopNs: number
 }
@@ -33,6 +35,8 @@ export interface LinkSpec {
   readonly competitors: readonly Competitor[]
   /** Parallel paths of this rate each, 1 when absent; the competitors are on the first. */
   readonly paths?: number
+  /** Within a class each flow has a turn of one MTU (deficit round robin), datagrams as well; in order of arrival when absent. */
+  readonly perFlow?: true
   /** Packets that each queue of the port holds; 0 when absent. */
   readonly queuePackets?: number
 }
@@ -115,11 +119,12 @@ export function shareBps(link: LinkSpec, pcp: number, flows: number, nowNs: numb
   if (active.length === 0) return link.rateBps
   switch (link.discipline) {
     case 'fifo':
-      return shareWithin(link.rateBps, active, flows)
+      return shareWithin(link, link.rateBps, active, flows)
     case 'strict': {
       const higher = active.filter((other) => rank(other.pcp) < rank(pcp))
       const leftBps = Math.max(0, link.rateBps - total(higher.map(demandBps)))
       return shareWithin(
+        link,
         leftBps,
         active.filter((other) => other.pcp === pcp),
         flows,
@@ -128,6 +133,7 @@ export function shareBps(link: LinkSpec, pcp: number, flows: number, nowNs: numb
     case 'ets': {
       const classBps = weightedShare(link.rateBps, active, pcp, weight)
       return shareWithin(
+        link,
         classBps,
         active.filter((other) => other.pcp === pcp),
         flows,
@@ -149,11 +155,19 @@ function demandBps(competitor: Competitor): number {
   return competitor.offeredBps ?? Number.POSITIVE_INFINITY
 }
 
-/** What our flows get of a queue that others use as well: datagrams first, then an equal part for each flow. */
-function shareWithin(rateBps: number, others: readonly Competitor[], flows: number): number {
+/**
+ * What our flows get of a queue that others use as well: datagrams first, then an equal part for each flow. Deficit round
+ * robin makes datagrams flows like any other: over the time of a few packets it is max-min fair.
+ */
+function shareWithin(link: LinkSpec, rateBps: number, others: readonly Competitor[], flows: number): number {
+  if (link.perFlow) return fairShare(rateBps, others.map(asFlows), flows)
   const datagramsBps = total(others.filter((other) => other.elasticFlows === 0).map(demandBps))
   const left = Math.max(rateBps - datagramsBps, starvedShare * rateBps)
   return fairShare(left, others, flows)
+}
+
+function asFlows(competitor: Competitor): Competitor {
+  return { ...competitor, elasticFlows: competitor.flows ?? Math.max(1, competitor.elasticFlows) }
 }
 
 /** Max-min fairness by flow: who wants less than an equal part leaves the rest to the others. */

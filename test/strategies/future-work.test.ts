@@ -121,6 +121,17 @@ test('two equal flows of one class share it equally, four of ours and one of the
   near(shareBps(link([tcp]), 5, 4, 0) / linkBps, 0.8, 0.05, 'share')
 })
 
+test('deficit round robin: two equal flows share their class equally, though one of them does not yield', () => {
+  const flood = { ...udp(300e6, 5), flows: 1 }
+  const inTurn = { ...link([flood]), perFlow: true } as const
+  near(shareBps(inTurn, 5, 1, 0) / linkBps, 0.5, 0.05, 'share beside a flood')
+  assert.ok(shareBps(link([flood]), 5, 1, 0) < 0.05 * linkBps, 'in order of arrival the flood takes it all')
+  const modest = { ...link([udp(40e6, 5)]), perFlow: true } as const
+  near(shareBps(modest, 5, 1, 0) / linkBps, 0.8, 0.01, 'what a flow does not want goes to the other')
+  const many = { ...link([{ ...udp(300e6, 5), flows: 3 }]), perFlow: true } as const
+  near(shareBps(many, 5, 1, 0) / linkBps, 0.25, 0.05, 'one of four')
+})
+
 const channels = (count: number, setting: Setting) =>
   run('multipath', { channels: count }, { pages, ...setting })
 
