@@ -9,6 +9,8 @@ import type { MigrationResult, RunResult } from '../../src/experiment/result.js'
 import { namespaces } from './support.js'
 
 export const pagewire = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+/** Where every process of ours has its program from. */
+const program = fileURLToPath(new URL('../../src/', import.meta.url))
 
 export interface Finished {
   readonly code: number | null
@@ -88,10 +90,7 @@ export function traces(): readonly string[] {
     ...namespaces().filter((name) => name.startsWith('pw-')),
     ...readdirSync('/sys/class/net').filter((name) => name.startsWith('pw')),
     ...processes().filter(
-      (line) =>
-        line.includes(pagewire) ||
-        /guest-card-child/.test(line) ||
-        /^tcpdump .*pagewire|^tcpdump .*pw-/.test(line),
+      (line) => line.includes(program) || /^tcpdump .*pagewire|^tcpdump .*pw-/.test(line),
     ),
     // What is known of the box itself stays until it is booted again.
     ...(directory('/run/pagewire') ?? []).filter((name) => !name.startsWith('flood-')),
