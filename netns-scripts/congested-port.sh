@@ -18,6 +18,7 @@ congested_port() {
   say "qdisc add dev destination root handle 1: $tag htb default $default_leaf"
   say "class add dev destination parent 1: classid 1:1 htb" \
     "rate ${rate}bit ceil ${rate}bit burst $burst cburst $burst quantum $frame"
+  [ -z "$beside" ] || beside_queues
   case $discipline in
     strict | ets) dataplane_queues ;;
     fifo)
@@ -25,6 +26,13 @@ congested_port() {
       queue 1:10 0
       ;;
   esac
+}
+
+# A class next to the shaper, which borrows nothing from it and slows nothing in it.
+beside_queues() {
+  say "class add dev destination parent 1: classid 1:9 htb rate 1gbit burst 100k quantum $frame"
+  say "qdisc add dev destination parent 1:9 handle 19: pfifo limit $queue"
+  say "filter add dev destination parent 1: protocol all prio 1 u32 match ether dst $beside classid 1:9"
 }
 
 leaf() { # MINOR PLACE QUANTUM

@@ -57,7 +57,7 @@ dataplane_queues() {
     place=$((place + 1))
   done
   # Without direct-action the program's return value is the class itself.
-  say "filter add dev destination parent 1: protocol all prio 1 bpf object-file $object section by_pcp"
+  say "filter add dev destination parent 1: protocol all prio 2 bpf object-file $object section by_pcp"
 }
 
 # What a hostile switch does to frames as they leave it.

@@ -16,6 +16,7 @@
 #                          strip (tag removed), police=PCP:BITS (that class limited to a rate)
 #   guest=MAC              a guest with this address may move to the destination: frames that the switch hands to the
 #                          congested port for it are copied to the switch's device "guest", for captures
+#   beside=MAC             frames for this address pass the congested port beside its queues, as over another link
 #   congestion=cubic       TCP congestion control of every route; default = what the box does
 #   offloads=off           on: segments of up to 64 KiB cross the veths (benchmarks only)
 #   order='7 6 ...'        PCPs from the queue served first to the last; default: the marking table's
@@ -32,13 +33,13 @@ lab=${1-}
 check_run "$lab"
 shift
 dataplane=tc-bpf rate=200000000 discipline=strict weights= queue=256 mtu=1500 delay= jitter= loss= reorder=
-hostile= guest= congestion=cubic offloads=off order= marks= object=$root/build/bpf/lab.o
+hostile= guest= beside= congestion=cubic offloads=off order= marks= object=$root/build/bpf/lab.o
 for setting in "$@"; do
   name=${setting%%=*}
   value=${setting#*=}
   case $name in
-    dataplane | rate | discipline | weights | queue | mtu | delay | jitter | loss | reorder | hostile | guest | congestion | \
-      offloads | order | marks | object) eval "$name=\$value" ;;
+    dataplane | rate | discipline | weights | queue | mtu | delay | jitter | loss | reorder | hostile | guest | \
+      beside | congestion | offloads | order | marks | object) eval "$name=\$value" ;;
     *) die 2 "unknown setting '$setting'" ;;
   esac
 done

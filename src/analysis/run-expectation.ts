@@ -57,6 +57,7 @@ function checkedFlow(value: unknown, file: string): RunExpectation['flows'][numb
     ...(flow['dscp'] === undefined ? {} : { dscp: number(flow, 'dscp', file) }),
     ...(flow['pcp'] === undefined ? {} : { pcp: number(flow, 'pcp', file) }),
     ...(flow['roams'] === true ? { roams: true } : {}),
+    ...(flow['besidePort'] === true ? { besidePort: true } : {}),
     ...(bytes
       ? {
           applicationBytes: {

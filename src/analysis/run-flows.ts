@@ -23,6 +23,8 @@ export interface ExpectedFlow {
   readonly pcp?: number
   /** Its server is the guest, which moves from host to host. */
   readonly roams?: true
+  /** What leaves the congested port of it did not wait in its queues, and is no part of its rate. */
+  readonly besidePort?: true
   /** TCP payload that the applications wrote. */
   readonly applicationBytes?: { readonly clientToServer: number; readonly serverToClient: number }
 }

@@ -35,7 +35,7 @@ export function guestCards(lab: Lab, { trafficClass }: Client): NonNullable<Pair
 }
 
 /** What the client's frames must look like on the wire. */
-export function clientFlow({ trafficClass: { dscp, pcp } }: Client): ExpectedFlow {
+export function clientFlow({ trafficClass: { dscp, pcp }, port }: Client): ExpectedFlow {
   return {
     role: 'client',
     protocol: 'udp',
@@ -45,6 +45,7 @@ export function clientFlow({ trafficClass: { dscp, pcp } }: Client): ExpectedFlo
     dscp,
     pcp,
     roams: true,
+    ...(port === 'own' ? { besidePort: true } : {}),
   }
 }
 

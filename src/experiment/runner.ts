@@ -244,7 +244,7 @@ class Run {
       congestionControl: scenario.migration.congestionControl,
       offloads: false,
       ...(scenario.path === undefined ? {} : { path: scenario.path }),
-      guest: scenario.client !== undefined,
+      ...(scenario.client === undefined ? {} : { guest: scenario.client.port }),
     })
   }
 

@@ -36,7 +36,8 @@ cross_traffic:                # what competes for the port; from: neighbour | so
 
 client:                       # asks the guest over the tenants' network: the outage is its longest gap
   rate: 1000                  # questions per second; 0: nobody asks
-  class: best-effort          # of questions and answers; they share the congested port once the guest has moved
+  class: best-effort          # of questions and answers
+  port: congested             # once the guest has moved, questions share the congested port | own: they do not
 
 capture: { snaplen: 128 }     # bytes kept of each frame
 dataplane: auto               # auto: what the box can do | vlan | tc-bpf

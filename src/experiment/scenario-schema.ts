@@ -301,6 +301,12 @@ const client = section('who asks the guest over the tenants’ network, wherever
     title: 'questions per second, and answers; 0: nobody asks',
   },
   class: ref('class', { default: 'best-effort', title: 'of the questions and the answers' }),
+  port: {
+    enum: ['congested', 'own'],
+    default: 'congested',
+    title:
+      'how questions reach a guest that has moved: through the congested port, or beside its queues, as over a link of their own',
+  },
 })
 
 const classes = {
@@ -442,7 +448,11 @@ export interface ScenarioDocument {
     readonly lane_buffer?: string
   }
   readonly cross_traffic: readonly CrossTrafficDocument[]
-  readonly client: { readonly rate: number; readonly class: string | number }
+  readonly client: {
+    readonly rate: number
+    readonly class: string | number
+    readonly port: 'congested' | 'own'
+  }
   readonly classes: Readonly<Record<string, { readonly dscp?: number; readonly pcp?: number }>>
   readonly path?: {
     readonly bleach?: boolean

@@ -56,6 +56,8 @@ export interface Client {
   /** Questions per second. */
   readonly rate: number
   readonly trafficClass: TrafficClass
+  /** How questions reach a guest that has moved: through the congested port's queues, or beside them. */
+  readonly port: 'congested' | 'own'
 }
 
 /** The congested port. */
@@ -487,9 +489,10 @@ function streamOf(
   }
 }
 
-function clientOf({ rate, class: name }: ScenarioDocument['client'], classAt: ClassAt): Client | undefined {
-  const trafficClass = classAt(['client', 'class'], name)
-  return rate === 0 ? undefined : { rate, trafficClass }
+function clientOf(client: ScenarioDocument['client'], classAt: ClassAt): Client | undefined {
+  const { rate, port } = client
+  const trafficClass = classAt(['client', 'class'], client.class)
+  return rate === 0 ? undefined : { rate, trafficClass, port }
 }
 
 function optional<T>(

@@ -175,7 +175,7 @@ function labOf(spec: LabSpec, manifest: Manifest, applied: AppliedLab): Lab {
     device: (vlan) => vlanDevice(spec.dataplane, vlan),
     uplink: hostDevice,
     inside: (host) => ['ip', 'netns', 'exec', namespaceOf(spec.runId, host)],
-    capturePoints: capturePointsOf(spec.runId, spec.guest),
+    capturePoints: capturePointsOf(spec.runId, spec.guest !== undefined),
     applied,
     directory: manifest.directory,
     counters: () => readCounters(spec),

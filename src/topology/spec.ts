@@ -70,8 +70,11 @@ export interface LabSpec {
   /** Segmentation and receive offloads. Only the unshaped benchmark turns them on: packets then are not packets. */
   readonly offloads: boolean
   readonly path?: HostilePath
-  /** A guest with an address of its own lives on the source or the destination; see `guestCard`. */
-  readonly guest?: boolean
+  /**
+   * A guest with an address of its own lives on the source or the destination; see `guestCard`. At the destination it
+   * is reached through the congested port's queues, or beside them, as over a link of its own.
+   */
+  readonly guest?: 'congested' | 'own'
 }
 
 /** Throws a usage error for what no lab can be, an environment error for what this dataplane cannot. */
@@ -223,7 +226,8 @@ export function upArguments(spec: LabSpec, object: string): readonly string[] {
     ...optional('weights', weightWords(link.weights)),
     ...impairmentArguments(link.impairment),
     ...optional('hostile', hostileWords(spec.path).join(' ')),
-    ...optional('guest', spec.guest ? guestCard.mac : ''),
+    ...optional('guest', spec.guest === undefined ? '' : guestCard.mac),
+    ...optional('beside', spec.guest === 'own' ? guestCard.mac : ''),
   ]
 }
 

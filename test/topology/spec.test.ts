@@ -41,6 +41,15 @@ test('arguments of up.sh', () => {
   assert.ok(upArguments(unshaped, 'lab.o').includes('offloads=on'))
 })
 
+test('a guest of its own address is copied in front of the port, and passes beside it where asked', () => {
+  const words = (guest: 'congested' | 'own'): readonly string[] =>
+    upArguments({ ...spec, guest }, 'lab.o').filter((word) => word.includes('02:70:77'))
+  assert.deepEqual(words('congested'), ['guest=02:70:77:00:01:00'])
+  assert.deepEqual(words('own'), ['guest=02:70:77:00:01:00', 'beside=02:70:77:00:01:00'])
+  const taps = capturePointsOf('demo', true).flatMap((entry) => entry.taps)
+  assert.ok(taps.some(({ device, direction }) => device === 'guest' && direction === 'out'))
+})
+
 test('addresses say VLAN and host', () => {
   assert.equal(addressOf('source', 'migration'), '10.77.100.1')
   assert.equal(addressOf('client', 'tenants'), '10.77.200.4')
