@@ -29,6 +29,7 @@ import type { GuestDisk } from '../workload/disk.js'
 import type { GuestPosition } from '../workload/guest.js'
 import type { Trace } from '../workload/trace.js'
 import { monotonicNs } from './clock.js'
+import { CompressPool } from './compress-pool.js'
 import { blockHash } from './disk-image.js'
 import { type DiskState, deltaContent } from './disk-state.js'
 import { Inbound } from './inbound.js'
@@ -36,7 +37,7 @@ import { claimLane } from './proof.js'
 import type { GuestReport } from './resumed-guest.js'
 import { encodeSession, type LaneEndpoint, mayRunOn, pageHash, type Session } from './session.js'
 import { congestionControl, connectMarked, resetConnection, type TcpInfo, tcpInfo } from './socket-options.js'
-import { type LaneHooks, SourceLane } from './source-lane.js'
+import { type Coding, type LaneHooks, SourceLane } from './source-lane.js'
 import { traceFrames } from './trace-frames.js'
 
 export interface LinkOptions {
@@ -84,7 +85,7 @@ export class Link {
   readonly #content: PageContent
   readonly #memory: GuestMemory
   readonly #device: Buffer
-  readonly #encoders: Encoders
+  readonly #coding: Coding
   readonly #diskState: DiskState | undefined
   readonly #lanes = new Map<string, SourceLane>()
   readonly #sockets = new Map<string, Socket>()
@@ -107,7 +108,10 @@ export class Link {
     this.#memory = memory
     this.#device = device
     this.#diskState = guest.disk
-    this.#encoders = new Encoders(content, memory.totalPages, session.seed)
+    this.#coding = {
+      encoders: new Encoders(content, memory.totalPages, session.seed),
+      pool: new CompressPool(session.content, session.pageBytes, session.seed),
+    }
   }
 
   /** Opens every lane, agrees on the session. Fails when the destination cannot be reached or refuses. */
@@ -320,6 +324,7 @@ export class Link {
     this.#closing = true
     for (const lane of this.#lanes.values()) await lane.send(frame(FrameType.bye))
     await Promise.all([...this.#sockets.values()].map(closed))
+    await this.#coding.pool.end()
   }
 
   /** Ends every wait: the engine aborts next. */
@@ -330,6 +335,7 @@ export class Link {
 
   close(how: 'close' | 'reset' = 'close'): void {
     this.#closing = true
+    void this.#coding.pool.end()
     for (const socket of this.#sockets.values()) {
       if (how === 'reset') resetConnection(socket)
       else socket.destroy()
@@ -389,19 +395,19 @@ export class Link {
     const broken = (error: Error): void => this.#fail(connectionLost(name, error))
     if (!ofDisk(name)) {
       const { hooks } = this.#options
-      return new SourceLane(name, socket, this.#content, this.#memory, this.#encoders, hooks, broken)
+      return new SourceLane(name, socket, this.#content, this.#memory, this.#coding, hooks, broken)
     }
     const state = this.#diskState
     assert(state !== undefined, 'a disk that moves is there')
     const { content, disk } = state
     return name === diskLane
-      ? new SourceLane(name, socket, content, disk.blocks, this.#encoders, {}, broken, FrameType.block)
+      ? new SourceLane(name, socket, content, disk.blocks, this.#coding, {}, broken, FrameType.block)
       : new SourceLane(
           name,
           socket,
           deltaContent(content, disk.log),
           disk.log,
-          this.#encoders,
+          this.#coding,
           {},
           broken,
           FrameType.delta,

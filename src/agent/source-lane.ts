@@ -12,6 +12,7 @@ import { PagewireError } from '../support/errors.js'
 import { FrameType, frame, headerBytes, viewOf, writeHeader } from '../wire/frame.js'
 import { protocolError } from '../wire/frame-reader.js'
 import { monotonicNs } from './clock.js'
+import type { CompressPool, Prepared } from './compress-pool.js'
 import { PageGather, pagesPerGather } from './page-gather.js'
 
 /** Page bytes framed into one write. */
@@ -65,12 +66,18 @@ export interface Versions {
   readonly versions: Uint32Array
 }
 
+/** How pages become payloads: in this thread, and in others. */
+export interface Coding {
+  readonly encoders: Encoders
+  readonly pool: CompressPool
+}
+
 export class SourceLane {
   readonly name: string
   readonly #socket: Socket
   readonly #content: PageContent
   readonly #memory: Versions
-  readonly #encoders: Encoders
+  readonly #coding: Coding
   readonly #broken: (error: Error) => void
   readonly #pagesPerWrite: number
   /** The frames of one write. Of pages that are gathered it holds the heads alone, unless the kernel is full. */
@@ -100,7 +107,7 @@ export class SourceLane {
     socket: Socket,
     content: PageContent,
     memory: Versions,
-    encoders: Encoders,
+    coding: Coding,
     hooks: LaneHooks,
     broken: (error: Error) => void,
     type: number = FrameType.page,
@@ -110,7 +117,7 @@ export class SourceLane {
     this.#socket = socket
     this.#content = content
     this.#memory = memory
-    this.#encoders = encoders
+    this.#coding = coding
     this.#versions = () => memory.versions
     this.#type = type
     this.#flipPage = hooks.flipByteOfPage
@@ -230,31 +237,42 @@ export class SourceLane {
 
   /** Returns how many pages of the batch were written before it was time to stop. */
   async #writeBatch(batch: Uint32Array, feed: Feed, startNs: number, totals: Totals): Promise<number> {
-    const encoder = feed.encoding === undefined ? undefined : this.#encoders.for(feed.encoding)
+    const encoder = feed.encoding === undefined ? undefined : this.#coding.encoders.for(feed.encoding)
     for (let from = 0; from < batch.length; from += this.#pagesPerWrite) {
       if (feed.rateLimitBps !== undefined) {
         await this.#pace(feed, startNs, totals.payloadBytes, feed.feedUntilNs)
       }
       if (this.#over(feed)) return from
       feed.advanceGuest()
-      await this.#writePages(batch.subarray(from, from + this.#pagesPerWrite), encoder, totals)
+      const pages = batch.subarray(from, from + this.#pagesPerWrite)
+      const prepared = await this.#prepared(pages, feed.encoding)
+      await this.#writePages(pages, prepared?.encoder ?? encoder, totals, prepared?.versions)
       await turn()
     }
     return batch.length
   }
 
-  /** Writes the pages as they are at this moment. Ends when the kernel has them, or with the lane. */
+  /** Pages that other threads compress; nothing where this one does what there is to do. */
+  async #prepared(pages: Uint32Array, encoding: EncodingSpec | undefined): Promise<Prepared | undefined> {
+    if (encoding?.kind !== 'compress') return undefined
+    const versions = this.#versions()
+    const now = Uint32Array.from(pages, (page) => versions[page]!)
+    return this.#coding.pool.encode(pages, now, encoding.threads)
+  }
+
+  /** Writes the pages as they are, or as they were `prepared`. Ends when the kernel has them, or with the lane. */
   #writePages(
     pages: Uint32Array,
     encoder: PageEncoder | undefined,
     totals: Totals,
+    prepared?: Uint32Array,
   ): Promise<void> | undefined {
     const bytesBefore = this.bytesWritten
     this.#pagesWritten += pages.length
     const gathered = encoder === undefined && this.#gather !== undefined && !this.#mustFlip(pages)
     const written = gathered
       ? this.#writeGathered(pages, this.#gather, totals)
-      : this.#write(this.#frames.subarray(0, this.#frame(pages, encoder, totals)))
+      : this.#write(this.#frames.subarray(0, this.#frame(pages, encoder, totals, prepared)))
     totals.messageBytes += this.bytesWritten - bytesBefore
     return written
   }
@@ -297,7 +315,12 @@ export class SourceLane {
   }
 
   /** Makes the frames of the pages, and returns how many bytes they are. */
-  #frame(pages: Uint32Array, encoder: PageEncoder | undefined, totals: Totals): number {
+  #frame(
+    pages: Uint32Array,
+    encoder: PageEncoder | undefined,
+    totals: Totals,
+    prepared: Uint32Array | undefined,
+  ): number {
     const content = this.#content
     const buffer = this.#frames
     const versions = this.#versions()
@@ -305,7 +328,7 @@ export class SourceLane {
     let at = 0
     for (let i = 0; i < pages.length; i++) {
       const page = pages[i]!
-      const version = versions[page]!
+      const version = prepared?.[i] ?? versions[page]!
       let length = pageBytes
       if (encoder === undefined) content.write(page, version, buffer, at + headerBytes)
       else length = encoder.encode(page, version, buffer, at + headerBytes)
