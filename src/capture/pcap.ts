@@ -37,10 +37,10 @@ const modifiedMagics: Readonly<Record<number, string>> = {
 }
 
 /** Whether `magic`, read little-endian, opens a classic pcap file. Throws a usage error for its modified relatives. */
-export function isPcapMagic(magic: number): boolean {
+export function isPcapMagic(magic: number, name: string): boolean {
   const modified = modifiedMagics[magic]
   if (modified !== undefined) {
-    throw usageError(`the file is in ${modified}, whose records have another layout`, {
+    throw usageError(`${name} is in ${modified}, whose records have another layout`, {
       code: 'capture-format',
       next: 'Convert it with `editcap -F nsecpcap IN OUT`.',
     })

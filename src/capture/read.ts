@@ -70,7 +70,7 @@ async function readerFor(path: string, source: ByteSource, timeBase: TimeBase): 
   if (got === 0) throw usageError(`${name} is empty${because(source)}`, { code: 'capture-format' })
   const view = new DataView(first.buffer, first.byteOffset)
   const magic = got < 4 ? 0 : view.getUint32(headroomBytes, true)
-  const isPcap = isPcapMagic(magic)
+  const isPcap = isPcapMagic(magic, name)
   if (!isPcap && magic !== sectionHeaderType) {
     throw usageError(`${name} is not a capture: its first bytes are those of no format known here`, {
       code: 'capture-format',

@@ -31,7 +31,8 @@ class Sender {
   private failure: string | null = null
   private readonly late = new Histogram()
   private lateMaxNs = 0
-  private startMs = 0
+  /** When frame times count from: the moment of the first frame. */
+  private startMs: number | undefined
   private firstMs = 0
   private lastMs = 0
   private turnMs = 0
@@ -52,8 +53,7 @@ class Sender {
 
   async run(): Promise<void> {
     const { passes } = this.settings
-    this.startMs = performance.now()
-    this.turnMs = this.startMs
+    this.turnMs = performance.now()
     for (let pass = 0; (passes === 0 || pass < passes) && !this.stopped; pass++) {
       if (pass > 0) this.pacing.nextPass()
       const before = this.sent + this.failed
@@ -71,6 +71,7 @@ class Sender {
       this.failed++
       return true
     }
+    this.startMs ??= performance.now()
     const dueMs = this.startMs + this.pacing.due(frame.timeNs, length) / 1e6
     const now = performance.now()
     if (now < dueMs - timerSlackMs || now - this.turnMs > longestTurnMs) {

@@ -133,7 +133,7 @@ test('re-marked, in two passes, at a rate', { skip: withoutRoot }, async (t) => 
   writeFileSync(file, burstyCapture(200))
   const marks = ['--vlan', '200', '--pcp', '1', '--dscp', 'LE']
   const { file: seenFile } = await seenWhile(t, async () => {
-    const { code } = await replay('v0', file, '--loop', '2', '--mbps', '20', ...marks).ended
+    const { code } = await replay('v0', file, '--loop', '2', '--mbps', '5', ...marks).ended
     assert.equal(code, 0)
   })
   const arrived = await framesOf(seenFile)
@@ -144,7 +144,7 @@ test('re-marked, in two passes, at a rate', { skip: withoutRoot }, async (t) => 
   )
   const seconds = (arrived.at(-1)!.timeNs - arrived[0]!.timeNs) / 1e9
   const bits = arrived.slice(1).reduce((sum, { length }) => sum + length * 8, 0)
-  assert.ok(Math.abs(bits / seconds / 20e6 - 1) < 0.1, `${bits / seconds / 1e6} Mbit/s`)
+  assert.ok(Math.abs(bits / seconds / 5e6 - 1) < 0.15, `${bits / seconds / 1e6} Mbit/s`)
 })
 
 test('frames that the interface cannot send are counted, and the exit code says so', {
