@@ -136,10 +136,16 @@ export function classRows(file: string, pass: CapturePass): ClassDocument[] {
   }))
 }
 
-/** The flows, those with most bytes first. */
-export function flowRows(file: string, pass: CapturePass): FlowDocument[] {
-  const rows = Array.from({ length: pass.flows.count }, (_, flow) => flowRow(file, pass, flow))
-  return byBytes(rows)
+/** The flows with most bytes, `most` of them. */
+export function flowRows(file: string, pass: CapturePass, most = Number.POSITIVE_INFINITY): FlowDocument[] {
+  const { directions } = pass
+  const flows = Array.from({ length: pass.flows.count }, (_, flow) => ({
+    flow,
+    bytes: directions.bytesOf(2 * flow) + directions.bytesOf(2 * flow + 1),
+  }))
+  return byBytes(flows)
+    .slice(0, most)
+    .map(({ flow }) => flowRow(file, pass, flow))
 }
 
 export function seriesRows(file: string, pass: CapturePass): SeriesDocument[] {

@@ -1,5 +1,7 @@
 /** Small histograms of durations for many flows in one array: 8 buckets per octave, so percentiles are within 5 %. */
 
+import type { WasmArena } from '../support/wasm.js'
+
 const bits = 3
 const perOctave = 1 << bits
 /** Durations below 2^10 ns share the first bucket, those above 2^37 ns (137 s) the last. */
@@ -9,28 +11,22 @@ const size = octaves * perOctave
 const notYet = 0
 
 export class DurationBuckets {
-  private counts = new Uint32Array(size * 8)
-  private used = notYet
+  constructor(private readonly arena: WasmArena) {}
 
   /** Place of a new histogram; never 0. */
   allocate(): number {
-    this.used += size
-    if (this.used + size > this.counts.length) {
-      const larger = new Uint32Array(2 * this.counts.length)
-      larger.set(this.counts)
-      this.counts = larger
-    }
-    return this.used
+    return this.arena.allocate(4 * size) / 4
   }
 
   add(place: number, ns: number): void {
+    const counts = this.arena.ints
     const at = place + bucketOf(ns)
-    this.counts[at] = this.counts[at]! + 1
+    counts[at] = counts[at]! + 1
   }
 
   /** The duration in ns at or below which `share` (0..1) of them lie; undefined without any. */
   percentileNs(place: number, share: number): number | undefined {
-    const counts = this.counts.subarray(place, place + size)
+    const counts = this.arena.ints.subarray(place, place + size)
     const total = counts.reduce((sum, count) => sum + count, 0)
     if (total === 0 || place === notYet) return undefined
     const rank = Math.max(1, Math.ceil(share * total))

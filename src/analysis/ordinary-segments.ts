@@ -89,17 +89,16 @@ export class OrdinarySegments {
 
   /**
    * Takes segments from `first` on; returns the first that is not ordinary. The rows of directions begin at address
-   * `rows`, the rings of segments in flight at `rings`.
+   * `rows`.
    */
-  take(batch: SegmentBatch, rows: number, rings: number, first: number): number {
+  take(batch: SegmentBatch, rows: number, first: number): number {
     this.run ??= this.compile(batch)
-    return this.run(rows, rings, first, batch.count)
+    return this.run(rows, first, batch.count)
   }
 
   private compile(batch: SegmentBatch): (...args: number[]) => number {
     const code = new WasmFunction()
     const rows = code.parameter()
-    const rings = code.parameter()
     const i = code.parameter()
     const count = code.parameter()
     const segment = code.local('i32')
@@ -130,7 +129,7 @@ export class OrdinarySegments {
     /** Where entry `number` of the ring of direction `at` is. */
     const entry = (at: Local, number: Code): Code =>
       i32.add(
-        i32.add(rings.get, i32.shiftLeft(read(at, tcp.ringPlace), n(3))),
+        i32.shiftLeft(read(at, tcp.ringPlace), n(3)),
         i32.shiftLeft(i32.and(number, i32.subtract(read(at, tcp.ringSize), n(1))), n(4)),
       )
     const append = (list: AnswerList, ns: Code): Code => [

@@ -6,42 +6,27 @@
 import type { WasmArena } from '../support/wasm.js'
 
 /** Rings begin with this many segments. */
-const firstSize = 8
+const firstSize = 32
 const none = -1
 
 /** A ring is its place in `store`, its size, its first segment and how many there are; the caller keeps these four. */
 export class SegmentRings {
-  /** End (raw sequence number) and time of each segment. */
-  store: Float64Array
-  /** Address of `store`. */
-  place: number
-  private used = 0
   /** Rings given back, by size: lists that go through the first number of each. */
   private readonly free = new Map<number, number>()
 
-  constructor(private readonly arena: WasmArena) {
-    const doubles = 2 * firstSize * 64
-    this.place = arena.allocate(8 * doubles)
-    this.store = new Float64Array(arena.buffer, this.place, doubles)
+  constructor(private readonly arena: WasmArena) {}
+
+  /** End (raw sequence number) and time of each segment. */
+  get store(): Float64Array {
+    return this.arena.doubles
   }
 
   /** A new ring of `size` segments (a power of two): its place. */
   allocate(size: number): number {
     const free = this.free.get(size) ?? none
-    if (free !== none) {
-      this.free.set(size, this.store[free]!)
-      return free
-    }
-    const place = this.used
-    this.used += 2 * size
-    while (this.used > this.store.length) {
-      const doubles = 2 * this.store.length
-      this.place = this.arena.allocate(8 * doubles)
-      const larger = new Float64Array(this.arena.buffer, this.place, doubles)
-      larger.set(this.store)
-      this.store = larger
-    }
-    return place
+    if (free === none) return this.arena.allocate(16 * size) / 8
+    this.free.set(size, this.store[free]!)
+    return free
   }
 
   /** Moves a full ring to one of twice the size (or of the first size); returns its place. */

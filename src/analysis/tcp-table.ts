@@ -169,12 +169,13 @@ export class TcpTable {
   /** Sequence space of directions that have, or had, holes or repeats. */
   private readonly seen = new Map<number, SequenceSet>()
   private readonly rings: SegmentRings
-  private readonly buckets = new DurationBuckets()
+  private readonly buckets: DurationBuckets
   private readonly ordinary: OrdinarySegments
 
   /** Batches must come from a reader with the same arena. */
   constructor(private readonly arena: WasmArena) {
     this.rings = new SegmentRings(arena)
+    this.buckets = new DurationBuckets(arena)
     this.ordinary = new OrdinarySegments(arena)
     this.rowsPlace = arena.allocate(firstRows * rowBytes)
     this.hot = new Int32Array(arena.buffer, this.rowsPlace, firstRows * hotWidth)
@@ -222,7 +223,7 @@ export class TcpTable {
    * `beginBatch` and `endBatch` each segment is taken, in order, by this or by `takeOther`.
    */
   takeOrdinary(batch: SegmentBatch, first: number): number {
-    return this.ordinary.take(batch, this.rowsPlace, this.rings.place, first)
+    return this.ordinary.take(batch, this.rowsPlace, first)
   }
 
   /** Takes segment `i` of the batch, which is in `frame`. */
@@ -384,6 +385,11 @@ export class TcpTable {
   /** What direction `row` counts rarely, in the order of `rareCounters`; valid until the next row is added. */
   rareCounts(row: number): Int32Array {
     return this.rare.subarray(row * rareWidth, row * rareWidth + rareCounters.length)
+  }
+
+  /** Bytes on the wire of direction `row`. */
+  bytesOf(row: number): number {
+    return this.doubles[row * doubleWidth + bytes]!
   }
 
   private countFrame(row: number, frame: Frame): void {

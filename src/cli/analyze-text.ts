@@ -16,15 +16,25 @@ import type { RunComparison } from './analyze-run.js'
 import { columns } from './columns.js'
 
 /** Files, classes and the `top` largest flows. */
-export function analysisText(document: AnalysisDocument, top: number): string {
-  const files = document.files.map((file) => fileText(document, file, top))
+export function analysisText(
+  document: AnalysisDocument,
+  top: number,
+  /** Flows of each file, if the document does not have all of them. */
+  flowCounts: ReadonlyMap<string, number> = new Map(),
+): string {
+  const files = document.files.map((file) => fileText(document, file, top, flowCounts.get(file.file)))
   const migrations = document.migrations ?? (document.migration === undefined ? [] : [document.migration])
   files.push(...migrations.map(migrationText))
   const pairs = (document.pairs ?? []).map(pairText)
   return [...files, ...pairs, ...(document.runs ?? []).map(runText)].join('\n\n')
 }
 
-function fileText(document: AnalysisDocument, file: FileRow, top: number): string {
+function fileText(
+  document: AnalysisDocument,
+  file: FileRow,
+  top: number,
+  flowCount: number | undefined,
+): string {
   const classes = document.classes.filter((row) => row.file === file.file)
   const flows = document.flows.filter((row) => row.file === file.file)
   const seconds = ((file.last_ns ?? 0) - (file.first_ns ?? 0)) / 1e9
@@ -39,7 +49,7 @@ function fileText(document: AnalysisDocument, file: FileRow, top: number): strin
   }
   if (classes.length > 0) parts.push(`\nClasses\n${classTable(classes)}`)
   if (flows.length > 0 && top > 0)
-    parts.push(`\nFlows${shown(flows.length, top)}\n${flowTable(flows.slice(0, top))}`)
+    parts.push(`\nFlows${shown(flowCount ?? flows.length, top)}\n${flowTable(flows.slice(0, top))}`)
   return parts.join('\n')
 }
 
@@ -174,8 +184,7 @@ function remarked({ vlan, pcp, dscp, packets }: RewrittenMark): string {
 
 function migrationText(migration: MigrationDocument): string {
   const { pages, rounds } = migration
-  const ms = (value: number | null, what: string): string =>
-    value === null ? 'not visible' : `${decimals(value, 3)} ms ${what}`
+  const ms = (value: number | null): string => (value === null ? 'not visible' : `${decimals(value, 3)} ms`)
   const classes = Object.entries(pages.by_class).map(
     ([kind, one]) => `${kind} ${one.pages} (${formatBytes(one.bytes)})`,
   )
@@ -183,8 +192,8 @@ function migrationText(migration: MigrationDocument): string {
     `Migration (${migration.protocol}) from ${migration.source} to ${migration.destination}, ${migration.streams.length} streams`,
     `  pages        ${pages.sent} sent${migration.pages_total === null ? '' : ` of a guest of ${migration.pages_total}`}: ${pages.unique} unique, ${pages.repeated} again (${decimals(100 * pages.resent_ratio, 1)} % of the bytes)`,
     `  encodings    ${classes.join(', ')}`,
-    `  stop phase   ${ms(migration.stop_and_copy_ms, 'of pages')}, ${formatBytes(migration.device_bytes)} of device state`,
-    `  downtime     ${ms(migration.downtime_ms, 'as visible on the wire')}`,
+    `  stop phase   ${ms(migration.stop_and_copy_ms)} of pages, ${formatBytes(migration.device_bytes)} of device state`,
+    `  downtime     ${ms(migration.downtime_ms)} as visible on the wire`,
     ...(migration.page_requests > 0
       ? [`  requests     ${migration.page_requests} pages asked for by the destination`]
       : []),

@@ -178,7 +178,14 @@ async function analyze(inputs: readonly string[], options: Options, command: Com
   }
   const events =
     eventPath === undefined ? undefined : new (await import('./analyze-events.js')).EventLines(eventPath)
-  const { analysed, document: single } = await analyzeFiles(files, captureOptions, withSeries, events)
+  const { analysed, document: single } = await analyzeFiles(
+    files,
+    captureOptions,
+    withSeries,
+    events,
+    // The summary shows no more of them; ten thousand rows take longer than their packets.
+    json ? Number.POSITIVE_INFINITY : top,
+  )
   events?.close()
   const pairs = await comparePairs(files, options)
   const runs: RunComparison[] = []
@@ -194,7 +201,10 @@ async function analyze(inputs: readonly string[], options: Options, command: Com
   }
   if (options.plot !== undefined) await writePlot(options.plot, analysed)
   if (json) printJson(document)
-  else if (!quiet && options.csv !== '-' && eventPath !== '-') printText(analysisText(document, top))
+  else if (!quiet && options.csv !== '-' && eventPath !== '-') {
+    const flowCounts = new Map(analysed.map(({ file, pass }) => [file.file, pass.flows.count]))
+    printText(analysisText(document, top, flowCounts))
+  }
   for (const { file } of analysed) reportProblem(file)
   for (const run of runs) reportDifferences(run)
 }
@@ -203,16 +213,17 @@ function isDirectory(path: string): boolean {
   return path !== standardInput && (statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false)
 }
 
-/** All but reading options and printing. */
+/** All but reading options and printing. The document has the `mostFlows` largest flows of each file. */
 export async function analyzeFiles(
   files: readonly string[],
   options: CaptureOptions,
   withSeries = false,
   events?: EventLines,
+  mostFlows = Number.POSITIVE_INFINITY,
 ): Promise<{ readonly analysed: readonly Analysed[]; readonly document: AnalysisDocument }> {
   const analysed: Analysed[] = []
   for (const file of files) analysed.push(await analyzeFile(file, options, events))
-  return { analysed, document: documentOf(analysed, withSeries) }
+  return { analysed, document: documentOf(analysed, withSeries, mostFlows) }
 }
 
 /** Neighbours among the captures; undefined if none is wanted, or if two captures turn out to be no pair. */
@@ -279,7 +290,7 @@ async function watchFor(
   return new EventWatch((event) => events.add(path, event), numbered)
 }
 
-function documentOf(analysed: readonly Analysed[], withSeries: boolean): AnalysisDocument {
+function documentOf(analysed: readonly Analysed[], withSeries: boolean, mostFlows: number): AnalysisDocument {
   const migrations = analysed
     .flatMap(({ migrations: found }) => found)
     .toSorted((a, b) => b.pages.sent - a.pages.sent)
@@ -288,7 +299,7 @@ function documentOf(analysed: readonly Analysed[], withSeries: boolean): Analysi
     schema: 'pagewire.analysis/1',
     files: analysed.map(({ file }) => file),
     classes: analysed.flatMap(({ file, pass }) => classRows(file.file, pass)),
-    flows: analysed.flatMap(({ file, pass }) => flowRows(file.file, pass)),
+    flows: analysed.flatMap(({ file, pass }) => flowRows(file.file, pass, mostFlows)),
     ...(migration === undefined ? {} : { migration }),
     ...(migrations.length > 1 ? { migrations } : {}),
     ...(withSeries ? { series: analysed.flatMap(({ file, pass }) => seriesRows(file.file, pass)) } : {}),

@@ -128,10 +128,18 @@ interface WasmMemory {
 
 /** A memory that functions work on, handed out piece by piece and never taken back. */
 export class WasmArena {
-  // Shared, so that views of it stay good when it grows.
+  /** All of the memory; new views when it grows, but the old ones stay good as far as they reach. */
+  ints: Int32Array
+  doubles: Float64Array
+  // Shared, because only such views survive growth.
   readonly memory: WasmMemory = new WebAssembly.Memory({ initial: 1, maximum: maxPages, shared: true })
   // Address 0 stays free: it can mean "none".
   private used = alignment
+
+  constructor() {
+    this.ints = new Int32Array(this.memory.buffer)
+    this.doubles = new Float64Array(this.memory.buffer)
+  }
 
   get buffer(): SharedArrayBuffer {
     return this.memory.buffer
@@ -141,9 +149,18 @@ export class WasmArena {
   allocate(bytes: number): number {
     const place = this.used
     this.used = Math.ceil((place + bytes) / alignment) * alignment
-    const missing = this.used - this.memory.buffer.byteLength
-    if (missing > 0) this.memory.grow(Math.ceil(missing / pageBytes))
+    const missing = this.used - this.doubles.byteLength
+    if (missing > 0) this.grow(missing)
     return place
+  }
+
+  /** By half at least: what is not yet used takes up addresses but no memory. */
+  private grow(missing: number): void {
+    const have = this.doubles.byteLength / pageBytes
+    const wanted = Math.max(Math.ceil(missing / pageBytes), Math.floor(have / 2))
+    this.memory.grow(Math.min(wanted, Math.max(Math.ceil(missing / pageBytes), maxPages - have)))
+    this.ints = new Int32Array(this.memory.buffer)
+    this.doubles = new Float64Array(this.memory.buffer)
   }
 }
 
