@@ -5,6 +5,7 @@
 
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import sqlite, { type Database } from 'node-sqlite3-wasm'
+import { assert } from '../support/assert.js'
 import { failure, messageOf, usageError } from '../support/errors.js'
 import type { Job, Row } from './comparison.js'
 
@@ -36,18 +37,20 @@ export class ComparisonStore {
     }
   }
 
+  /** Whether a job has a valid row. An invalid one measured nothing, and is worth another try. */
   has({ cell, repetition }: Pick<Job, 'cell' | 'repetition'>): boolean {
-    return this.#db.get('select 1 from rows where cell = ? and repetition = ?', [cell, repetition]) !== null
+    const found = 'select 1 from rows where cell = ? and repetition = ? and valid = 1'
+    return this.#db.get(found, [cell, repetition]) !== null
   }
 
-  /** Returns when the row is on the disk. A second row of one job is a broken promise, and refused. */
+  /** Returns when the row is on the disk. A second row beside a valid one is a broken promise, and refused. */
   keep(row: Row): void {
-    this.#db.run('insert into rows values (?, ?, ?, ?)', [
-      row.cell,
-      row.repetition,
-      row.valid ? 1 : 0,
-      JSON.stringify(row),
-    ])
+    const { changes } = this.#db.run(
+      `insert into rows values (?, ?, ?, ?) on conflict (cell, repetition)
+       do update set valid = excluded.valid, document = excluded.document where valid = 0`,
+      [row.cell, row.repetition, row.valid ? 1 : 0, JSON.stringify(row)],
+    )
+    assert(changes === 1, 'no job is done twice')
   }
 
   /** All rows by cell and repetition. */

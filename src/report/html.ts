@@ -77,7 +77,7 @@ svg{display:block;max-width:100%;height:auto;color:var(--ink);overflow:visible}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}
 th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
-th:first-child,td:first-child,.text{text-align:left}td.text{white-space:normal;min-width:12rem}
+th:first-child,td:first-child,.text{text-align:left}td.text{white-space:normal;min-width:10rem}td:first-child{white-space:normal;min-width:9rem}
 thead th{white-space:normal;border-bottom:2px solid var(--ink);vertical-align:bottom}
 .stamp{margin:0;color:var(--faint);font-size:.9rem}
 [data-stamp=INVALID] .stamp,[data-stamp=predicted] .stamp{color:var(--ground);background:var(--bad);padding:.4rem .6rem;font-weight:bold}

@@ -56,6 +56,13 @@ interface Effect {
   readonly claim: ClaimResult
 }
 
+/** Told apart by dash and symbol, too. */
+const verdictLooks = [
+  { name: 'PASS', colour: 'var(--good)', dash: '' },
+  { name: 'FAIL', colour: 'var(--bad)', dash: '6 3' },
+  { name: 'INCONCLUSIVE', colour: 'var(--faint)', dash: '2 3' },
+] as const
+
 /** Changes are drawn between these; arrows show that an interval goes on. */
 const leastShown = -100
 const mostShown = 1000
@@ -75,7 +82,7 @@ function effectFigure(arm: string, claims: readonly ClaimResult[]): string {
     )
   const unknown = claims.length - effects.length
   const colour = ({ claim }: Effect): string =>
-    claim.verdict === 'PASS' ? 'var(--good)' : claim.verdict === 'FAIL' ? 'var(--bad)' : 'var(--faint)'
+    verdictLooks.find(({ name }) => name === claim.verdict)?.colour ?? 'var(--faint)'
   const tip = ({ claim }: Effect): string =>
     `${claimName(claim)}: ${claim.effect} % (${claim.ci95.map((end) => end ?? 'open').join(' to ')}), p = ${claim.p}, ${claim.verdict}`
   const open = unknown === 0 ? '' : ` ${unknown} more are unknown, because runs were cut off; see the table.`
@@ -83,11 +90,7 @@ function effectFigure(arm: string, claims: readonly ClaimResult[]): string {
     id: `effects-${arm}`,
     title: 'Change from unmarked to marked',
     caption: `Mean paired change with its 95 % interval, n = ${claims[0]?.pairs ?? 0} pairs, clipped at ${leastShown} and ${mostShown} %; symmetric logarithmic axis; loss in percentage points.${open}`,
-    key: [
-      { name: 'PASS', colour: 'var(--good)' },
-      { name: 'FAIL', colour: 'var(--bad)', dash: '6 3' },
-      { name: 'INCONCLUSIVE', colour: 'var(--faint)', dash: '2 3' },
-    ],
+    key: verdictLooks,
     heads: ['claim', 'effect_percent', 'ci95_lo', 'ci95_hi', 'p', 'n', 'verdict'],
     rows: claims.map((claim) => [
       claimName(claim),
@@ -120,14 +123,24 @@ function effectFigure(arm: string, claims: readonly ClaimResult[]): string {
       },
       marks: [
         Plot.ruleX([0], { stroke: 'var(--faint)' }),
-        Plot.ruleY(effects, {
-          x1: 'lo',
-          x2: 'hi',
-          y: 'name',
-          stroke: colour,
-          strokeWidth: 3,
-          ariaDescription: '95 % intervals',
-        }),
+        ...verdictLooks.map((one) =>
+          Plot.ruleY(
+            effects.filter(({ claim }) => claim.verdict === one.name),
+            {
+              x1: 'lo',
+              x2: 'hi',
+              y: 'name',
+              stroke: one.colour,
+              strokeWidth: 3,
+              strokeDasharray: one.dash,
+              ariaDescription: '95 % intervals',
+            },
+          ),
+        ),
+        Plot.text(
+          effects.filter(({ claim }) => (claim.ci95[1] ?? mostShown + 1) > mostShown),
+          { x: mostShown, y: 'name', text: () => '\u25b8', dx: 8, fill: colour, ariaDescription: 'goes on' },
+        ),
         Plot.dot(effects, {
           x: 'effect',
           y: 'name',

@@ -106,8 +106,10 @@ test('the store keeps each row once, over a restart', (t) => {
     fakeRun({ goodputMbps: 1, totalMs: 2, downtimeMs: 1, otherMbps: 3 }, { limitNs: 1e9 }),
   )
   const store = ComparisonStore.open(file)
+  store.keep({ ...row, valid: false })
+  assert.equal(store.has(job!), false, 'an invalid row measured nothing')
   store.keep(row)
-  assert.throws(() => store.keep(row), /UNIQUE/)
+  assert.throws(() => store.keep(row), /twice/)
   store.close()
   const again = ComparisonStore.open(file)
   assert.ok(again.has(job!))

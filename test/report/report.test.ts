@@ -148,6 +148,19 @@ test('dark readers get a dark page whose text can be read', needs, async (t) => 
   assert.ok(contrast(ground ?? '', ink ?? '') > 7, `${ink} on ${ground}`)
 })
 
+test('on paper: light, every figure whole, no buttons', needs, async (t) => {
+  const { page } = await openReport(t, runReport(someRun()), { width: 400, colorScheme: 'dark' })
+  await page.emulateMedia({ media: 'print' })
+  const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor)
+  assert.equal(ground, 'rgb(255, 255, 255)')
+  for (const figure of await page.locator('figure').all()) {
+    assert.ok(await figure.locator('.wide svg').isVisible())
+    assert.equal(await figure.locator('.save').isVisible(), false)
+  }
+  const pdf = await page.pdf({ format: 'A4' })
+  assert.equal(pdf.subarray(0, 5).toString(), '%PDF-')
+})
+
 test(
   'the keyboard reaches sections, data and downloads, and each download is what it says',
   needs,
