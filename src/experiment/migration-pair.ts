@@ -128,9 +128,10 @@ export class MigrationPair {
   async migrate(options: PairOptions = {}): Promise<MigratedPair> {
     this.#migrating = true
     const source = this.#source
-    const destinationDone = this.#destination.next((event) =>
-      event.event === 'destination-result' ? event.result : undefined,
-    )
+    // A destination that is gone has no result, and the source says what that meant for the migration.
+    const destinationDone = this.#destination
+      .next((event) => (event.event === 'destination-result' ? event.result : undefined))
+      .catch(() => undefined)
     const { destinationAddress } = this.#hosts
     const job = sourceJob(this.#scenario, destinationAddress, this.lanes, this.#secret, true, options.hooks)
     source.send({ do: 'start', job: { version: controlVersion, job } })
@@ -183,6 +184,6 @@ function raise(event: AgentEvent, agent: string): undefined {
 function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(undefined), ms)
-    promise.then(resolve, () => resolve(undefined)).finally(() => clearTimeout(timer))
+    promise.then(resolve).finally(() => clearTimeout(timer))
   })
 }
