@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { Command } from 'commander'
 import type { RunSeries } from '../analysis/run-series.js'
 import { type Comparison, comparisonSchema } from '../experiment/comparison.js'
+import type { MoslehiReproduction } from '../experiment/reproduce-moslehi.js'
 import { reproductionSchema, type StordReproduction } from '../experiment/reproduce-stord.js'
 import { type RunResult, runSchema } from '../experiment/result.js'
 import { giveFile } from '../experiment/run-directory.js'
@@ -114,7 +115,7 @@ type Document = { readonly path: string } & (
     }
   | { readonly kind: 'validation'; readonly result: Validation }
   | { readonly kind: 'comparison'; readonly result: Comparison }
-  | { readonly kind: 'reproduction'; readonly result: StordReproduction }
+  | { readonly kind: 'reproduction'; readonly result: StordReproduction | MoslehiReproduction }
 )
 
 function renderOne(document: Document): string {
@@ -143,7 +144,7 @@ function read(path: string): Document {
     case comparisonSchema:
       return { path, kind: 'comparison', result: value as Comparison }
     case reproductionSchema:
-      return { path, kind: 'reproduction', result: value as StordReproduction }
+      return { path, kind: 'reproduction', result: value as StordReproduction | MoslehiReproduction }
     default:
       throw usageError(
         `${file} is none of ${[runSchema, validationSchema, comparisonSchema, reproductionSchema].join(', ')}`,

@@ -1,9 +1,11 @@
 /** The report of a reproduction: what a paper says, what its equations give and what the model gives, side by side. */
 
 import * as Plot from '@observablehq/plot'
+import type { MoslehiReproduction } from '../experiment/reproduce-moslehi.js'
 import type { StordReproduction, StordRow } from '../experiment/reproduce-stord.js'
 import { figure, look } from './figure.js'
 import { page, table } from './html.js'
+import { moslehiFigures } from './reproduction-figures.js'
 
 const kinds: readonly { readonly name: string; readonly of: (row: StordRow) => number | undefined }[] = [
   { name: 'closed form', of: (row) => row.closed_form_saving },
@@ -12,8 +14,8 @@ const kinds: readonly { readonly name: string; readonly of: (row: StordRow) => n
   { name: 'paper', of: (row) => row.paper_saving },
 ]
 
-export function reproductionReport(reproduction: StordReproduction): string {
-  const { paper, claims, rows } = reproduction
+export function reproductionReport(reproduction: StordReproduction | MoslehiReproduction): string {
+  const { paper, claims } = reproduction
   return page({
     title: `Reproduction: ${paper}`,
     lead: `<p>${claims.length} claims of the paper; ${claims.filter(({ verdict }) => verdict === 'holds').length} hold.</p>`,
@@ -28,9 +30,11 @@ export function reproductionReport(reproduction: StordReproduction): string {
           [0, 1, 2],
         ),
       },
-      { id: 'savings', title: 'Savings', body: savingsFigure(rows, paper) },
+      'table2' in reproduction
+        ? { id: 'figures', title: 'Figures', body: moslehiFigures(reproduction).map(figure).join('\n') }
+        : { id: 'savings', title: 'Savings', body: savingsFigure(reproduction.rows, paper) },
     ],
-    stamp: rows.some((row) => row.emulator_saving !== undefined) ? 'measured' : 'predicted',
+    stamp: reproduction.emulator === undefined ? 'predicted' : 'measured',
   })
 }
 

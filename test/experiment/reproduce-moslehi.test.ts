@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type MoslehiRow, reproduceMoslehi } from '../../src/experiment/reproduce-moslehi.js'
+import { reproductionReport } from '../../src/report/reproduction-report.js'
 import { strategyNamed } from '../../src/strategies/index.js'
 import { near } from '../support/model.js'
 
@@ -36,4 +37,14 @@ test('the parts of the proposal apart: the cache saves pages on a slow link, the
   near(table2.pages_saving, 0.474, 0.0005, 'table 2, pages')
   near(table2.time_saving, 0.0057, 0.0001, 'table 2, time')
   near(table2.downtime_saving, 0.277, 0.0005, 'table 2, downtime')
+})
+
+test('its report has the three figures of the paper, and says that they are predicted', async () => {
+  const html = reproductionReport(
+    await reproduceMoslehi({ xen: strategyNamed('pre-copy'), cache: strategyNamed('async-cache') }),
+  )
+  for (const id of ['figure-4-total-time', 'figure-5-pages', 'figure-6-downtime']) {
+    assert.ok(html.includes(`<figure id="${id}"`), id)
+  }
+  assert.match(html, /data-stamp="predicted"/)
 })
