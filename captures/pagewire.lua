@@ -102,6 +102,9 @@ local f = {
   differing = ProtoField.uint32("pagewire.differing", "Pages that differ"),
   requests = ProtoField.uint32("pagewire.requests", "Pages asked for"),
   still_missing = ProtoField.uint32("pagewire.missing_pages", "Pages still missing"),
+  block = ProtoField.uint32("pagewire.block", "Block of the disk"),
+  block_version = ProtoField.uint32("pagewire.block.version", "Version of the block"),
+  record = ProtoField.uint32("pagewire.log.record", "Record of the input log"),
   text = ProtoField.string("pagewire.text", "Text"),
   payload = ProtoField.bytes("pagewire.payload", "Payload"),
 }
@@ -246,6 +249,26 @@ local readers = {
     return string.format(": %u differ", a:uint())
   end,
 }
+
+-- Blocks of the disk, with their version; and the records of an input log.
+local function block_reader(tree, a, b)
+  tree:add(f.block, a)
+  tree:add(f.block_version, b)
+  return string.format(" %u v%u", a:uint(), b:uint())
+end
+for _, name in ipairs({ "fetch", "fetched", "block" }) do readers[name] = block_reader end
+for _, name in ipairs({ "diskHashes", "diskUnknown", "diskAudit" }) do
+  readers[name] = function(tree, a)
+    tree:add(f.block, a)
+    return string.format(" from %u", a:uint())
+  end
+end
+for _, name in ipairs({ "log", "logMark" }) do
+  readers[name] = function(tree, a)
+    tree:add(f.record, a)
+    return string.format(" %u", a:uint())
+  end
+end
 
 local textual = { config = true, abort = true, error = true }
 
