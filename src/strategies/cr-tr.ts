@@ -31,7 +31,7 @@ const options = {
     10_000,
     'guest time that the destination executes per time; 0: as fast as it can',
   ),
-  patience: integer(4, 1, 1000, 'logs in a row that do not shrink, after which the migration is given up'),
+  patience: integer(2, 1, 1000, 'logs in a row that do not shrink, after which the migration is given up'),
   chase_patience: duration('500ms', 'time without catching up after which the migration is given up'),
   max_logs: integer(10_000, 1, 1_000_000, 'logs at most'),
   via: lane('bulk', 'lane of the checkpoint'),
