@@ -75,6 +75,37 @@ const samples: readonly { name: string; bytes: Buffer; hex: string }[] = [
     hex: '45000000 00000002 00000009 00000002 0102',
   },
   {
+    name: 'block',
+    bytes: frame(FrameType.block, 12, 3, Buffer.of(7)),
+    hex: '46000000 00000001 0000000c 00000003 07',
+  },
+  {
+    name: 'delta',
+    bytes: frame(FrameType.delta, 4, 0, Buffer.from('0000000c0000000307', 'hex')),
+    hex: '47000000 00000009 00000004 00000000 0000000c 00000003 07',
+  },
+  {
+    name: 'diskHashes',
+    bytes: frame(FrameType.diskHashes, 8, 0, Buffer.alloc(20, 2)),
+    hex: `48000000 00000014 00000008 00000000 ${'02'.repeat(20)}`,
+  },
+  {
+    name: 'diskUnknown',
+    bytes: frame(FrameType.diskUnknown, 8, 0, Buffer.of(0x81)),
+    hex: '49000000 00000001 00000008 00000000 81',
+  },
+  {
+    name: 'diskAudit',
+    bytes: frame(FrameType.diskAudit, 8, 0, Buffer.from('00000003deadbeef', 'hex')),
+    hex: '4a000000 00000008 00000008 00000000 00000003 deadbeef',
+  },
+  { name: 'diskAuditEnd', bytes: frame(FrameType.diskAuditEnd), hex: '4b000000 00000000 00000000 00000000' },
+  {
+    name: 'diskAudited',
+    bytes: frame(FrameType.diskAudited, 2, 9),
+    hex: '4c000000 00000000 00000002 00000009',
+  },
+  {
     name: 'abort',
     bytes: frame(FrameType.abort, 0, 0, Buffer.from('stop')),
     hex: '40000000 00000004 00000000 00000000 73746f70',
