@@ -26,7 +26,6 @@ export const i32 = {
   unequal: (a: Code, b: Code): Code => [a, b, 0x47],
   less: (a: Code, b: Code): Code => [a, b, 0x48],
   greater: (a: Code, b: Code): Code => [a, b, 0x4a],
-  greaterUnsigned: (a: Code, b: Code): Code => [a, b, 0x4b],
   atMost: (a: Code, b: Code): Code => [a, b, 0x4c],
   atLeast: (a: Code, b: Code): Code => [a, b, 0x4e],
   add: (a: Code, b: Code): Code => [a, b, 0x6a],
