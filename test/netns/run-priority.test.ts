@@ -14,6 +14,7 @@ const modest = [
   'guest.memory=4MiB',
   'guest.workload={kind: hot, dirty_ratio: 0.2, working_set: 10%}',
   'migration.max_total_time=6s',
+  'client={rate: 100, class: AF41}',
 ]
 const contention = 'cross_traffic=[{kind: udp-cbr, rate: 7mbit}, {kind: tcp-bulk, flows: 1}]'
 
@@ -36,6 +37,8 @@ test('marked keeps nine tenths of its goodput under contention, unmarked at most
     assert.equal((result.marks as { frames_wrong: number }).frames_wrong, 0, story(result))
   }
   assert.equal(migrationOf(marked.result).verified, true, story(marked.result))
+  assert.equal(marked.result.outage?.open, false, 'the guest answers its client after the handover')
+  assert.ok(typeof marked.result.outage.wire?.first_answer_ms === 'number', 'from the destination')
   assert.ok(goodput(marked) >= 0.9 * goodput(alone))
   assert.ok(goodput(plain) <= 0.6 * goodput(alone))
 })
