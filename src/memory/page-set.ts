@@ -72,10 +72,10 @@ export class PageSet implements ReadonlyPageSet {
     for (let i = from; i < end; i++) {
       const page = pages[i]!
       const index = page >>> 5
-      const word = words[index]!
-      const joined = word | (1 << (page & 31))
-      words[index] = joined
-      if (joined !== (word | 0)) added++
+      const word = words[index]! | 0
+      words[index] = word | (1 << (page & 31))
+      // Without a branch, as in takeFrom.
+      added += ~(word >>> (page & 31)) & 1
     }
     this.#count += added
   }
