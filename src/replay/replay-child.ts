@@ -28,6 +28,7 @@ class Sender {
   private sent = 0
   private bytes = 0
   private failed = 0
+  private full = 0
   private failure: string | null = null
   private readonly late = new Histogram()
   private lateMaxNs = 0
@@ -137,9 +138,12 @@ class Sender {
       await this.turn(performance.now() + timerSlackMs + 1)
       if (this.send(dueMs, bytes, length)) return true
     }
+    // A frame that was interrupted by the stop did not fail; it was not reached.
+    if (this.stopped) return false
     this.failed++
+    this.full++
     this.failure ??= this.injector.reason
-    return !this.stopped
+    return true
   }
 
   private tell(): void {
@@ -148,6 +152,7 @@ class Sender {
       frames_sent: this.sent,
       bytes_sent: this.bytes,
       frames_failed: this.failed,
+      frames_given_up: this.full,
       failure: this.failure,
       duration_ms: this.lastMs - this.firstMs,
       late_ms_p50: milliseconds(this.late.percentileNs(0.5)),

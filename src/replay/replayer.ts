@@ -26,6 +26,8 @@ export interface ReplayCounts {
   readonly bytes_sent: number
   /** Frames that could not be made, were too long, or that the kernel refused. */
   readonly frames_failed: number
+  /** Of those: given up because the queues stayed full. */
+  readonly frames_given_up: number
   /** Why the first of those that the kernel refused was refused. */
   readonly failure: string | null
   /** From the first frame to the last. */
@@ -56,6 +58,7 @@ const nothing: ReplayCounts = {
   frames_sent: 0,
   bytes_sent: 0,
   frames_failed: 0,
+  frames_given_up: 0,
   failure: null,
   duration_ms: 0,
   late_ms_p50: null,

@@ -53,7 +53,12 @@ export class PcapSender implements TrafficFlow {
 
   stats(): SendStats {
     const { id, kind, class: className, rate_bps: rateBps } = this.config
-    const { frames_sent: packets, bytes_sent: bytes, duration_ms: sentMs } = this.replayer.counts
+    const {
+      frames_sent: packets,
+      bytes_sent: bytes,
+      duration_ms: sentMs,
+      frames_given_up,
+    } = this.replayer.counts
     // One that came to the end of its file has sent for as long as that took.
     const ranNs = this.startNs === undefined ? 0 : (this.endNs ?? monotonicNs()) - this.startNs
     const durationNs = this.config.capture?.loop === true ? ranNs : Math.min(ranNs, sentMs * 1e6)
@@ -67,7 +72,7 @@ export class PcapSender implements TrafficFlow {
       offered_mbps: mbps(bytes, durationNs),
       packets,
       frame_bytes: bytes,
-      skipped: 0,
+      skipped: frames_given_up,
       blocked: 0,
       retransmits: null,
     }
@@ -84,7 +89,8 @@ export class PcapSender implements TrafficFlow {
   }
 
   private check(): void {
-    const { frames_failed: failed, failure: reason } = this.replayer.counts
+    const { frames_failed, frames_given_up, failure: reason } = this.replayer.counts
+    const failed = frames_failed - frames_given_up
     if (failed === 0) return
     this.onError(
       failure(
