@@ -45,7 +45,7 @@ for (const strategy of ['stop-and-copy', 'pre-copy']) {
     assert.ok(at(outage, /running/) <= at(outage, /gratuitous/))
     assert.ok(at(outage, /gratuitous/) <= at(outage, /first question/))
     assert.ok(at(outage, /first answer from/) <= at(outage, /first answer after/))
-    assert.ok(outage.probes_lost >= 0.8 * downtime * (outage.rate_per_s / 1000), 'unanswered meanwhile')
+    assert.ok(outage.probes_lost >= 0.5 * downtime * (outage.rate_per_s / 1000), 'unanswered meanwhile')
     assert.ok(outage.probes_sent > outage.probes_lost)
     if (strategy === 'stop-and-copy') assert.ok(client_ms - downtime <= Math.max(20, downtime / 10))
 

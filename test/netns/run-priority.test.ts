@@ -14,7 +14,7 @@ const modest = [
   'guest.memory=4MiB',
   'guest.workload={kind: hot, dirty_ratio: 0.2, working_set: 10%}',
   'migration.max_total_time=6s',
-  'client={rate: 100, class: AF41}',
+  'client={rate: 20, class: AF41}',
 ]
 const contention = 'cross_traffic=[{kind: udp-cbr, rate: 7mbit}, {kind: tcp-bulk, flows: 1}]'
 

@@ -27,11 +27,11 @@ const magic = 0x70776731
 /** Of the IP packet: small, so that the questions weigh nothing beside the traffic. */
 const packetBytes = 100
 const bufferBytes = 1024 * 1024
-const tickMs = 1
+const tickMsMin = 1
 /** How long answers may stay out after the last question. */
 const lingerMs = 200
-/** So many answers from where the guest is now show that it is back. */
-const answersEnough = 50
+/** So many answers show that the guest is there: those of 50 ms, and of slow askers a few. */
+const answersEnoughMin = 5
 
 export class Asker {
   readonly #job: ClientJob
@@ -40,6 +40,7 @@ export class Asker {
   readonly #sender: RawSender
   readonly #socket: UdpReceiver
   readonly #pacer: Pacer
+  readonly #answersEnough: number
   readonly #sentNs: number[] = []
   readonly #answeredNs: number[] = []
   #lastHost = 0
@@ -52,6 +53,7 @@ export class Asker {
   constructor(job: ClientJob, onError: (error: PagewireError) => void) {
     this.#job = job
     this.#pacer = new Pacer(8 * job.rate, 1)
+    this.#answersEnough = Math.max(answersEnoughMin, Math.ceil(job.rate / 20))
     this.#sender = openRawSender({ dscp: job.dscp, priority: job.pcp }, bufferBytes)
     this.#socket = openUdpReceiver({
       host: job.local,
@@ -73,12 +75,13 @@ export class Asker {
 
   start(): void {
     this.#startNs = monotonicNs()
-    this.#timer = setInterval(() => this.#ask(), tickMs)
+    // Half of the time between two questions, so that none is late by more.
+    this.#timer = setInterval(() => this.#ask(), Math.max(tickMsMin, Math.floor(500 / this.#job.rate)))
   }
 
   /** Resolves when the guest answers; false when it does not within the time. */
   answered(timeoutMs: number): Promise<boolean> {
-    return within(timeoutMs, () => this.#answers >= answersEnough)
+    return within(timeoutMs, () => this.#answers >= this.#answersEnough)
   }
 
   /**
@@ -87,7 +90,7 @@ export class Asker {
    */
   async finish(host: number, mostMs: number, fromUnixNs: number): Promise<ClientReport> {
     this.#inARow = 0
-    await within(mostMs, () => this.#inARow >= answersEnough && (host === 0 || this.#lastHost === host))
+    await within(mostMs, () => this.#inARow >= this.#answersEnough && (host === 0 || this.#lastHost === host))
     clearInterval(this.#timer)
     await within(lingerMs, () => this.#answeredNs.at(-1) !== 0)
     return clientReport({ sentNs: this.#sentNs, answeredNs: this.#answeredNs }, fromUnixNs)
