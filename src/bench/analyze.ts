@@ -85,11 +85,13 @@ function traffic(path: string, packets: number, flows = 1, dscp = 'CS7'): string
   return path
 }
 
+/** A series per second with what our analysis counts too; without a filter tshark would not judge a single segment. */
 function tsharkArgv(file: string): string[] {
-  return ['tshark', '-r', file, '-q', '-z', 'io,stat,1', '-o', 'tcp.analyze_sequence_numbers:TRUE']
+  const judged = ['retransmission', 'out_of_order', 'duplicate_ack'].map((name) => `tcp.analysis.${name}`)
+  return ['tshark', '-r', file, '-q', '-z', ['io,stat,1', 'frame', ...judged].join(',')]
 }
 
-/** The sum of the intervals' frames in the table that tshark prints. */
+/** The sum of the intervals' frames in the table that tshark prints: its first column. */
 function framesOf(table: string): number {
   return [...table.matchAll(/<>[^|]+\| *(\d+) *\|/g)].reduce((sum, [, frames]) => sum + Number(frames), 0)
 }

@@ -24,7 +24,7 @@ for (const one of cases) {
 }
 
 test('pages on demand really cross the network: the guest asks, waits, and runs on', async () => {
-  const strategy = strategyNamed('post-copy').create({ variant: 'demand', demand_for: '150ms' })
+  const strategy = strategyNamed('post-copy').create({ variant: 'demand', demand_for: '400ms' })
   const { source, destination } = await migrateOverLoopback(strategy, {
     pages: 2048,
     workload: { writesPerSecond: 20_000, workingSetPages: 200 },
@@ -78,7 +78,8 @@ test('one record of the log lost: another guest, and the audit sees it', async (
 })
 
 test('a destination that executes no faster than the guest: reported, and the guest runs on', async () => {
-  const strategy = strategyNamed('cr-tr').create({ ...chased, replay_speed: 0.5 })
+  // Over loopback the checkpoint takes some 30 ms, of which the destination has then executed half.
+  const strategy = strategyNamed('cr-tr').create({ ...chased, lag_threshold: '1ms', replay_speed: 0.5 })
   const { source, destination } = await migrateOverLoopback(strategy, { ...busy, pages: 8192 })
   assert.equal(source.record.outcome, 'aborted')
   assert.match(source.record.reason ?? '', /does not catch up/)
