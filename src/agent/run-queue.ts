@@ -1,6 +1,7 @@
 /** How long this process was ready to run and had to wait for a processor: what other programs of the box cost it. */
 
 import { readFileSync } from 'node:fs'
+import { codeOf } from '../support/errors.js'
 
 /**
  * Nanoseconds since the process began, of its main thread; undefined on a kernel that does not count them
@@ -11,7 +12,7 @@ export function runQueueWaitNs(): number | undefined {
     const waited = Number(readFileSync('/proc/self/schedstat', 'utf8').split(' ')[1])
     return Number.isFinite(waited) ? waited : undefined
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (codeOf(error) === 'ENOENT') return undefined
     throw error
   }
 }

@@ -11,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { prepareCrossTraffic } from '../agent/traffic/cross-traffic.js'
 import { classOfDscp, defaultTable } from '../marking/traffic-class.js'
 import { assert } from '../support/assert.js'
+import { codeOf } from '../support/errors.js'
 import { type Lab, labUp } from '../topology/lab.js'
 import { bootId, manifestDirectory } from '../topology/manifest.js'
 import type { DataplaneName } from '../topology/spec.js'
@@ -44,7 +45,7 @@ async function readKnown(file: string): Promise<FloodOutcome | undefined> {
   try {
     return JSON.parse(await readFile(file, 'utf8'))
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (codeOf(error) === 'ENOENT') return undefined
     throw error
   }
 }

@@ -54,3 +54,8 @@ export function environmentError(message: string, detail: ErrorDetail): Pagewire
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
+
+/** The system's name of an error, `ENOENT`; its text when it has none. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : messageOf(error)
+}

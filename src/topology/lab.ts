@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { defaultTable, type MarkingTable, pcpByDscp } from '../marking/traffic-class.js'
 import { environmentError, failure, usageError } from '../support/errors.js'
 import { type CommandOutcome, commandFailed, execute } from './command.js'
+import { type AwakeProcessors, keepProcessorsAwake } from './idle-states.js'
 import {
   bootId,
   claim,
@@ -103,20 +104,23 @@ export async function labUp(spec: LabSpec, options: LabOptions = {}): Promise<La
   checkSpec(spec)
   requireLab()
   const manifest = await claimName(spec.runId, options.keep ?? false)
+  // A lab that outlives this process cannot keep anything awake.
+  const awake = options.keep ? undefined : keepProcessorsAwake()
   try {
     const object = spec.dataplane === 'tc-bpf' ? await dataplaneObject(spec, manifest.directory) : ''
     const argv = [script('up.sh'), ...upArguments(spec, object)]
     const outcome = await execute(argv)
     if (outcome.status !== 0) throw await upError(argv, outcome, spec)
-    const { applied, differences } = await readBack(spec)
+    const { applied, differences } = await readBack(spec, awake?.wakeLatencyUs ?? null)
     if (differences.length > 0) {
       throw failure(`the lab is not what was asked for: ${differences.join('; ')}`, {
         code: 'lab-differs',
         next: 'Another program may have changed it, or this kernel ignored a setting; see doctor.',
       })
     }
-    return labOf(spec, manifest, applied)
+    return labOf(spec, manifest, applied, awake)
   } catch (error) {
+    awake?.release()
     await takeAway(manifest)
     throw error
   }
@@ -166,7 +170,12 @@ export async function labStatus(): Promise<readonly LabStatus[]> {
   )
 }
 
-function labOf(spec: LabSpec, manifest: Manifest, applied: AppliedLab): Lab {
+function labOf(
+  spec: LabSpec,
+  manifest: Manifest,
+  applied: AppliedLab,
+  awake: AwakeProcessors | undefined,
+): Lab {
   return {
     spec,
     namespace: (host) => namespaceOf(spec.runId, host),
@@ -181,7 +190,10 @@ function labOf(spec: LabSpec, manifest: Manifest, applied: AppliedLab): Lab {
     counters: () => readCounters(spec),
     queueDump: () => readQueueDump(spec),
     boundary: () => readBoundary(spec),
-    down: () => takeAway(manifest),
+    down: () => {
+      awake?.release()
+      return takeAway(manifest)
+    },
   }
 }
 

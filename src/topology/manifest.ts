@@ -5,7 +5,7 @@
 
 import { link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { messageOf } from '../support/errors.js'
+import { codeOf } from '../support/errors.js'
 
 /** Namespaces are named under /run/netns, so their list lives and dies with /run as well. */
 export const manifestDirectory = '/run/pagewire'
@@ -148,8 +148,4 @@ async function read(path: string): Promise<Manifest> {
     throw new Error(`${path} is not a list of a lab; remove it`)
   }
   return { ...manifest, directory: join(manifestDirectory, manifest.run_id) }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : messageOf(error)
 }

@@ -51,6 +51,8 @@ export interface AppliedLab {
   /** What the switch was told to do wrong. */
   readonly hostile: readonly string[]
   readonly congestion_control: string
+  /** Largest time in microseconds that a processor takes to leave an idle state; null: as the kernel likes. */
+  readonly wake_latency_us: 0 | null
   readonly sysctls: Readonly<Record<string, Readonly<Record<string, string>>>>
   /** Per namespace and device. */
   readonly offloads: Readonly<Record<string, HostState['offloads']>>
@@ -111,6 +113,7 @@ type Expect = (place: string, asked: unknown, found: unknown) => void
 /** The lab as the kernel has it, and every difference from what was asked, as sentences. */
 export async function readBack(
   spec: LabSpec,
+  wakeLatencyUs: AppliedLab['wake_latency_us'],
 ): Promise<{ applied: AppliedLab; differences: readonly string[] }> {
   const differences: string[] = []
   const expect: Expect = (place, asked, found) => {
@@ -130,7 +133,10 @@ export async function readBack(
   const port = await readPort(spec)
   comparePort(spec, port, expect)
   const impairment = await readImpairment(spec, expect)
-  return { applied: await record(spec, states, port, impairment), differences }
+  return {
+    applied: { ...(await record(spec, states, port, impairment)), wake_latency_us: wakeLatencyUs },
+    differences,
+  }
 }
 
 async function record(
@@ -138,7 +144,7 @@ async function record(
   states: ReadonlyMap<string, HostState>,
   port: Port,
   impairment: AppliedLab['impairment'],
-): Promise<AppliedLab> {
+): Promise<Omit<AppliedLab, 'wake_latency_us'>> {
   const { rateBps, discipline, queuePackets, mtuBytes } = spec.link
   const each = <T>(pick: (state: HostState) => T): Record<string, T> =>
     Object.fromEntries([...states].map(([name, state]) => [name, pick(state)] as const))
