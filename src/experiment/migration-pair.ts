@@ -48,6 +48,8 @@ export interface MigratedPair {
 const readyTimeoutMs = 20_000
 /** The destination has this long to close its books after the source has. */
 const closingTimeoutMs = 10_000
+/** Without a completed migration it may never hear of the end, behind a starved queue or on a broken connection. */
+const partingTimeoutMs = 1500
 
 /** The two agents of one migration. `end` leaves no process, whatever happened before. */
 export class MigrationPair {
@@ -140,7 +142,8 @@ export class MigrationPair {
       if (event.event === 'progress') options.onProgress?.(event.progress)
       return event.event === 'source-result' ? event.result : raise(event, 'source')
     })
-    return { source: result, destination: await within(destinationDone, closingTimeoutMs) }
+    const timeoutMs = result.record.outcome === 'completed' ? closingTimeoutMs : partingTimeoutMs
+    return { source: result, destination: await within(destinationDone, timeoutMs) }
   }
 
   cancel(): void {
