@@ -42,7 +42,7 @@ for file in $files; do
   case $file in
     */netns/dataplane-vlan.test.js) vlan=$file ;;
     # Those measure rates or times, or have many processes of their own.
-    */agent/* | */netns/* | */netns-scripts/* | */report/* | */uml/*) alone="$alone $file" ;;
+    */agent/traffic/* | */agent/probe/* | */agent/client/* | */netns/* | */netns-scripts/* | */report/* | */uml/*) alone="$alone $file" ;;
     *) beside="$beside $file" ;;
   esac
 done

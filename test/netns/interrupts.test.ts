@@ -13,7 +13,7 @@ import { namespaces, needsRoot, testSpec } from './support.js'
 const slow = [
   ...small,
   'link.rate=20mbit',
-  'guest.memory=16MiB',
+  'guest.memory=8MiB',
   'cross_traffic=[{kind: udp-cbr, rate: 10mbit}]',
 ]
 

@@ -28,7 +28,13 @@ test('marked keeps nine tenths of its goodput under contention, unmarked at most
   // A guest kernel's timers are coarse: whether the run is valid is for the tests of the gate.
   const alone = await run(join(directory, 'alone'), [...modest, 'cross_traffic=[]'])
   const marked = await run(join(directory, 'marked'), [...modest, contention])
-  const plain = await run(join(directory, 'unmarked'), [...modest, contention, ...unmarked])
+  const plain = await run(join(directory, 'unmarked'), [
+    ...modest,
+    contention,
+    ...unmarked,
+    'migration.max_total_time=4s',
+    'client.rate=0',
+  ])
   const goodput = (one: typeof alone): number => migrationOf(one.result).goodput_mbps
   t.diagnostic(
     `goodput Mbit/s: alone ${goodput(alone)}, marked ${goodput(marked)}, unmarked ${goodput(plain)}`,

@@ -12,7 +12,7 @@ import { classesOf, migrationOf, run, small, start, story, traces, unmarked } fr
 import { needsRoot } from './support.js'
 
 /** A starved migration is cut off here: its goodput is known long before its end. */
-const cut = 'migration.max_total_time=15s'
+const cut = 'migration.max_total_time=10s'
 
 test('default scenario: marked keeps the goodput it has alone, unmarked does not', {
   skip: needsRoot,
