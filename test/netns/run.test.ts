@@ -52,18 +52,22 @@ test('a switch without QoS: the mark brings nothing', { skip: needsRoot }, async
   const directory = temporaryDirectory(t)
   const fifo = ['link.discipline=fifo', 'migration.max_total_time=7s']
   const goodputs = { marked: [] as number[], unmarked: [] as number[] }
-  for (let round = 0; round < 3; round++) {
-    const marked = await run(join(directory, `marked${round}`), fifo)
-    const plain = await run(join(directory, `unmarked${round}`), [...fifo, ...unmarked])
-    for (const { result } of [marked, plain]) {
+  // One run's goodput beside two greedy flows varies by 15 %: where the medians of three are apart, more runs decide.
+  let ratio = Number.NaN
+  for (let round = 0; round < 12; round++) {
+    // By turns, so that what changes with time is no advantage of either.
+    const order = round % 2 === 0 ? (['marked', 'unmarked'] as const) : (['unmarked', 'marked'] as const)
+    for (const arm of order) {
+      const marks = arm === 'marked' ? [] : unmarked
+      const { result } = await run(join(directory, `${arm}${round}`), [...fifo, ...marks])
       provenMarks(result)
       balancedFrames(result)
+      goodputs[arm].push(migrationOf(result).goodput_mbps)
     }
-    goodputs.marked.push(migrationOf(marked.result).goodput_mbps)
-    goodputs.unmarked.push(migrationOf(plain.result).goodput_mbps)
+    ratio = median(goodputs.marked) / median(goodputs.unmarked)
+    if (round % 3 === 2 && Math.abs(ratio - 1) <= 0.15) break
   }
   t.diagnostic(`goodput Mbit/s: ${JSON.stringify(goodputs)}`)
-  const ratio = median(goodputs.marked) / median(goodputs.unmarked)
   assert.ok(Math.abs(ratio - 1) <= 0.15, `marked over unmarked is ${ratio}`)
 })
 
