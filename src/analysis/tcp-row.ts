@@ -1,7 +1,8 @@
 /**
  * What the TCP analysis keeps of a direction: where each number is in its row, and what the bits of its state mean. A row
  * is not an object: what every segment needs is one cache line of integers and one of doubles beside each other, and the
- * rows of a connection's two directions are neighbours, so that ten thousand concurrent flows cost little more than one.
+ * rows of a connection's two directions are neighbours: with ten thousand concurrent flows most of the time goes into
+ * fetching them.
  */
 
 import { flagFin, flagRst, flagSyn } from '../capture/decode.js'

@@ -1,7 +1,7 @@
 /** Counts frames and bytes per PCP and DSCP of whole Ethernet frames. */
 
-import { decode, linkEthernet } from './decode.js'
-import { absent, Frame } from './frame.js'
+import { absent } from './frame.js'
+import { WholeFrame } from './whole-frame.js'
 
 const pcps = 8
 const dscps = 64
@@ -19,26 +19,14 @@ export interface ClassCount {
 
 export class ClassCounter {
   frames = 0
-  private readonly frame = new Frame()
+  private readonly whole = new WholeFrame()
   /** One row per PCP and one for untagged, one column per DSCP and one for what is not IP. */
   private readonly counts = new Float64Array((pcps + 1) * (dscps + 1))
   private readonly bytes = new Float64Array((pcps + 1) * (dscps + 1))
 
-  constructor() {
-    this.frame.linkType = linkEthernet
-  }
-
   /** Counts the frame in the first `length` bytes. */
   add(bytes: Uint8Array, length: number): void {
-    const { frame } = this
-    if (frame.bytes !== bytes) {
-      frame.bytes = bytes
-      frame.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    }
-    frame.end = length
-    frame.capLength = length
-    frame.wireLength = length
-    decode(frame)
+    const frame = this.whole.decoded(bytes, length)
     const row = frame.pcp === absent ? pcps : frame.pcp
     const column = frame.dscp === absent ? dscps : frame.dscp
     const at = row * (dscps + 1) + column

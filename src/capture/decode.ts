@@ -28,7 +28,6 @@ export const protocolIcmpv6 = 58
 export const flagFin = 1
 export const flagSyn = 2
 export const flagRst = 4
-export const flagPsh = 8
 export const flagAck = 16
 
 /** LINKTYPE values (https://www.tcpdump.org/linktypes.html) that are decoded. */

@@ -4,7 +4,6 @@ import { Command } from 'commander'
 import { serveStorage } from '../agent/controlled.js'
 import { startStorage } from '../agent/storage.js'
 import { storageEndpoint, storageJob } from '../experiment/jobs.js'
-import { readScenario } from '../experiment/scenario.js'
 import { usageError } from '../support/errors.js'
 import { defaultStoragePort, readSecret, secretOption } from './agent-options.js'
 import { globalOptions } from './globals.js'
@@ -56,6 +55,8 @@ a use for it. It runs until it is interrupted.`),
 
 async function byHand(file: string | undefined, options: Options, command: Command): Promise<void> {
   const { text, name } = scenarioInput(file)
+  // Checking scenarios takes longer to load than all else, and an agent under control is told its job.
+  const { readScenario } = await import('../experiment/scenario.js')
   const { scenario } = readScenario(text, name, options.set, beside(name))
   const secret = readSecret(options.secretFile)
   const lane = storageEndpoint(scenario, defaultStoragePort)

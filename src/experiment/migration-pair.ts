@@ -130,9 +130,9 @@ export class MigrationPair {
   async migrate(options: PairOptions = {}): Promise<MigratedPair> {
     this.#migrating = true
     const source = this.#source
-    // A destination that is gone has no result, and the source says what that meant for the migration.
+    // A destination that failed or is gone has no result, and the source says what that meant for the migration.
     const destinationDone = this.#destination
-      .next((event) => (event.event === 'destination-result' ? event.result : undefined))
+      .next((event) => (event.event === 'destination-result' ? event.result : raise(event, 'destination')))
       .catch(() => undefined)
     const { destinationAddress } = this.#hosts
     const job = sourceJob(this.#scenario, destinationAddress, this.lanes, this.#secret, true, options.hooks)

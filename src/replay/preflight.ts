@@ -1,8 +1,9 @@
 /** What a replay would put on the wire, found out without sending: the file is gone through once. */
 
-import { decode, linkEthernet } from '../capture/decode.js'
-import { absent, Frame } from '../capture/frame.js'
+import { linkEthernet } from '../capture/decode.js'
+import { absent } from '../capture/frame.js'
 import type { CaptureProblem } from '../capture/record-scanner.js'
+import { WholeFrame } from '../capture/whole-frame.js'
 import { type Pace, Pacing } from './pacing.js'
 import { ethernetHeaderBytes, tagBytes } from './rewrite.js'
 import { eachFrame, type ReplayContent } from './source.js'
@@ -65,23 +66,11 @@ export async function preflight(content: ReplayContent, pace: Pace, mtuBytes: nu
 }
 
 class Classes {
-  private readonly frame = new Frame()
+  private readonly whole = new WholeFrame()
   private readonly byMark = new Map<number, { frames: number; bytes: number }>()
 
-  constructor() {
-    this.frame.linkType = linkEthernet
-  }
-
   add(bytes: Uint8Array, length: number): void {
-    const { frame } = this
-    if (frame.bytes !== bytes) {
-      frame.bytes = bytes
-      frame.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    }
-    frame.end = length
-    frame.capLength = length
-    frame.wireLength = length
-    decode(frame)
+    const frame = this.whole.decoded(bytes, length)
     const mark = ((frame.vlan + 1) << 12) | ((frame.pcp + 1) << 8) | (frame.dscp + 1)
     const row = this.byMark.get(mark)
     if (row) {

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import net from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type DestinationResult,
   type RunningDestination,
@@ -198,13 +197,4 @@ export function portOf(server: net.Server): number {
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('the server does not listen')
   return address.port
-}
-
-/** Waits until a condition holds; fails loudly when it does not within some seconds. */
-export async function until(condition: () => boolean, what: string, ms = 8000): Promise<void> {
-  const end = performance.now() + ms
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`waited in vain until ${what}`)
-    await sleep(5)
-  }
 }
