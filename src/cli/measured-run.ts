@@ -36,6 +36,8 @@ export async function measuredRun({
   const directory = await RunDirectory.make(out ?? defaultDirectory(scenario.name))
   const progress = runProgress(scenario, showProgress, process.stderr)
   const live = serve === undefined ? undefined : await servedRun(scenario, serve)
+  // Drawing needs what no other part of a run does: it is loaded while the run waits for its last frames.
+  let drawing: Promise<typeof import('../report/run-report.js')> | undefined
   try {
     return await runScenario({
       scenario,
@@ -43,6 +45,7 @@ export async function measuredRun({
       directory,
       hooks,
       onPhase: (phase) => {
+        if (phase === 'draining') drawing ??= import('../report/run-report.js')
         progress.phase(phase)
         live?.state.phase(phase)
       },
@@ -55,8 +58,7 @@ export async function measuredRun({
         live?.state.journal(entry)
       },
       ...(live === undefined ? {} : { onInterval: (interval) => live.state.interval(interval) }),
-      // Loaded late: drawing needs what no other part of a run does.
-      report: async (run) => (await import('../report/run-report.js')).runReport(run),
+      report: async (run) => (await (drawing ?? import('../report/run-report.js'))).runReport(run),
       cancel: signals.first,
       abandon: signals.second,
     })

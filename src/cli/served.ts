@@ -4,7 +4,7 @@ import { InvalidArgumentError, Option } from 'commander'
 import type { CompareProgress, Job, Plan, Row } from '../experiment/comparison.js'
 import type { Scenario } from '../experiment/scenario.js'
 import type { LiveComparison, Size } from '../report/live.js'
-import { LiveRunState } from './live-run.js'
+import type { LiveRunState } from './live-run.js'
 
 /** `--serve[=PORT]`; the value is the port, 0 for any that is free. */
 export function serveOption(): Option {
@@ -23,11 +23,7 @@ export interface ServedRun {
 }
 
 export async function servedRun(scenario: Scenario, port: number): Promise<ServedRun> {
-  // Drawing needs what no other part of a run does.
-  const [{ liveView }, { liveRunHtml }] = await Promise.all([
-    import('./serve.js'),
-    import('../report/live.js'),
-  ])
+  const { liveView, liveRunHtml, LiveRunState } = await drawing()
   const title = `${scenario.name}: ${scenario.migration.strategy}`
   const view = await liveView({ title, port, draw: (size) => liveRunHtml(state.run, size) })
   const state = new LiveRunState(title, scenario, nowNs, () => view.changed())
@@ -45,13 +41,13 @@ export interface ServedComparison {
 }
 
 export async function servedComparison(plan: Plan, port: number): Promise<ServedComparison> {
-  const [{ liveView }, live] = await Promise.all([import('./serve.js'), import('../report/live.js')])
+  const { liveView, liveComparisonHtml, liveRunHtml, LiveRunState } = await drawing()
   const title = `Comparison: ${plan.name} (${plan.origin})`
   let comparison: LiveComparison = { title, done: 0, total: 0, doing: '', rows: [] }
   let run: LiveRunState | undefined
   const draw = (size: Size): string => {
-    const current = run === undefined ? '' : live.liveRunHtml(run.run, size)
-    return live.liveComparisonHtml(comparison, size) + current
+    const current = run === undefined ? '' : liveRunHtml(run.run, size)
+    return liveComparisonHtml(comparison, size) + current
   }
   const view = await liveView({ title, port, draw })
   const set = (change: Partial<LiveComparison>): void => {
@@ -69,6 +65,13 @@ export async function servedComparison(plan: Plan, port: number): Promise<Served
     },
     close: () => view.close(),
   }
+}
+
+/** Loaded late: drawing needs what no other part of a run does. */
+async function drawing() {
+  const parts = [import('./serve.js'), import('./live-run.js'), import('../report/live.js')] as const
+  const [serve, run, live] = await Promise.all(parts)
+  return { ...serve, ...run, ...live }
 }
 
 /** The progress line, and what a live view says. */
