@@ -22,6 +22,7 @@ table=$(echo "$@" | tr ' ' ',')
 mkdir -p "$(dirname "$out")"
 # A target of its own hides the host's headers: Debian keeps asm/ under the multiarch name.
 multiarch=$(gcc -print-multiarch 2>/dev/null || echo "$(uname -m)-linux-gnu")
-run clang -O2 -Wall -Werror -target bpf -I "/usr/include/$multiarch" "-DPCP_BY_DSCP=$table" \
+# -g: the maps are described by debug information (BTF).
+run clang -O2 -g -Wall -Werror -target bpf -I "/usr/include/$multiarch" "-DPCP_BY_DSCP=$table" \
   -c "$here/bpf/lab.c" -o "$out.tmp$$"
 run mv "$out.tmp$$" "$out"

@@ -5,7 +5,9 @@
 # counters mean whole frames, tag and Ethernet header included, checksum (FCS) not.
 # Class 1:1 is the only shaper. A leaf's own rate is as good as nothing (HTB lets it have one frame a minute), so that
 # it lives on what 1:1 lends; its ceil is above the link, so that it never holds its own frames back.
-# The queue of PCP P has the handle 1P: wherever it hangs; with fifo the only queue is 10:.
+# The queue of PCP P has the handle 1P: wherever it hangs; with fifo the only queue is 10:. Path N has a shaper of its
+# own, 1:N01, and its queues are N1P:. Where flows are kept apart, each has a queue, FN1P:, and HTB gives all flows of a
+# PCP their turns, since they have the same place in the order of service: a deficit round robin by frames.
 
 congested_port() {
   [ "$rate" != none ] || return 0
@@ -16,16 +18,35 @@ congested_port() {
   tag='stab overhead 4'
   case " $hostile " in *' strip '*) tag= ;; esac
   say "qdisc add dev destination root handle 1: $tag htb default $default_leaf"
-  say "class add dev destination parent 1: classid 1:1 htb" \
-    "rate ${rate}bit ceil ${rate}bit burst $burst cburst $burst quantum $frame"
+  path=0
+  while [ "$path" -lt "$paths" ]; do
+    one_path
+    path=$((path + 1))
+  done
   [ -z "$beside" ] || beside_queues
+  dataplane_classifier
+}
+
+one_path() {
+  prefix=
+  [ "$path" = 0 ] && top=1 || top=${path}01
+  say "class add dev destination parent 1: classid 1:$top htb" \
+    "rate ${rate}bit ceil ${rate}bit burst $burst cburst $burst quantum $frame"
   case $discipline in
     strict | ets) dataplane_queues ;;
-    fifo)
-      leaf 10 0 "$frame"
-      queue 1:10 0
-      ;;
+    fifo) leaves 0 0 "$frame" ;;
   esac
+}
+
+# The queues of a PCP on this path.
+leaves() { # PCP PLACE QUANTUM
+  for flow in 0 1 2 3 4 5 6 7 8 9 a b c d e f; do
+    prefix=${flow#0}$path
+    [ "$prefix" != 0 ] || prefix=
+    leaf "${prefix}1$1" "$2" "$3"
+    queue "1:${prefix}1$1" "$1"
+    [ "$flows" = 16 ] || break
+  done
 }
 
 # A class next to the shaper, which borrows nothing from it and slows nothing in it.
@@ -36,12 +57,12 @@ beside_queues() {
 }
 
 leaf() { # MINOR PLACE QUANTUM
-  say "class add dev destination parent 1:1 classid 1:$1 htb" \
+  say "class add dev destination parent 1:$top classid 1:$1 htb" \
     "rate 8bit burst 1 ceil $((rate * 4))bit cburst $((burst * 4)) prio $2 quantum $3"
 }
 
 # A policed class gets a bucket of its own in place of the plain queue, of as many bytes as the queue has full frames.
-queue() { # PARENT PCP
+queue() { # PARENT PCP, with $prefix before its handle
   for word in $hostile; do
     case $word in
       police="$2":*)
@@ -51,7 +72,7 @@ queue() { # PARENT PCP
         ;;
     esac
   done
-  say "qdisc add dev destination parent $1 handle 1$2: pfifo limit $queue"
+  say "qdisc add dev destination parent $1 handle ${prefix}1$2: pfifo limit $queue"
 }
 
 # weight_of PCP: sets $weight from weights='PCP:WEIGHT ...'; 1 when it is not named.

@@ -47,17 +47,26 @@ dataplane_queues() {
   place=0
   for pcp in $order; do
     case $discipline in
-      strict) leaf "1$pcp" "$place" "$frame" ;;
+      strict) leaves "$pcp" "$place" "$frame" ;;
       ets)
         weight_of "$pcp"
-        leaf "1$pcp" 0 "$((weight * frame))"
+        leaves "$pcp" 0 "$((weight * frame))"
         ;;
     esac
-    queue "1:1$pcp" "$pcp"
     place=$((place + 1))
   done
+}
+
+dataplane_classifier() {
+  case $discipline$paths$flows in
+    fifo11) return 0 ;; # one queue
+    fifo?1) section=by_path ;;
+    fifo*) section=by_flow ;;
+    *1) section=by_pcp ;;
+    *) section=by_pcp_and_flow ;;
+  esac
   # Without direct-action the program's return value is the class itself.
-  say "filter add dev destination parent 1: protocol all prio 2 bpf object-file $object section by_pcp"
+  say "filter add dev destination parent 1: protocol all prio 2 bpf object-file $object section $section"
 }
 
 # What a hostile switch does to frames as they leave it.

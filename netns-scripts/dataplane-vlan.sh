@@ -76,6 +76,10 @@ dataplane_queues() {
   done
 }
 
+dataplane_classifier() {
+  : # the filters are those of the bands
+}
+
 # The kernel's ets where it has it, drr otherwise: both serve the bands in turn, each its quantum of bytes.
 shared_bands() {
   quanta=

@@ -9,6 +9,9 @@
 #                          fifo: one queue, a switch without QoS
 #   weights='7:2 0:1'      with ets: PCP:WEIGHT; 1 for a PCP that is not named
 #   queue=256              packets per queue
+#   paths=1                parallel paths of that rate each, up to 8; path N is VLAN 100 + N, tenants are on the first.
+#                          More than one, and flows: dataplane tc-bpf only
+#   flows=1                16: each queue keeps so many flows apart, which take turns of one frame
 #   mtu=1500               bytes of IP packet
 #   delay= jitter= loss= reorder=   what every host's card adds to each frame it sends, as netem takes it
 #                          (delay=10ms loss=0.1%); dataplane vlan only
@@ -32,14 +35,15 @@ here=$(cd "$(dirname "$0")" && pwd)
 lab=${1-}
 check_run "$lab"
 shift
-dataplane=tc-bpf rate=200000000 discipline=strict weights= queue=256 mtu=1500 delay= jitter= loss= reorder=
+dataplane=tc-bpf rate=200000000 discipline=strict weights= queue=256 mtu=1500 paths=1 flows=1
+delay= jitter= loss= reorder=
 hostile= guest= beside= congestion=cubic offloads=off order= marks= object=$root/build/bpf/lab.o
 for setting in "$@"; do
   name=${setting%%=*}
   value=${setting#*=}
   case $name in
-    dataplane | rate | discipline | weights | queue | mtu | delay | jitter | loss | reorder | hostile | guest | \
-      beside | congestion | offloads | order | marks | object) eval "$name=\$value" ;;
+    dataplane | rate | discipline | weights | queue | mtu | paths | flows | delay | jitter | loss | reorder | \
+      hostile | guest | beside | congestion | offloads | order | marks | object) eval "$name=\$value" ;;
     *) die 2 "unknown setting '$setting'" ;;
   esac
 done
@@ -48,6 +52,15 @@ case $discipline in strict | ets | fifo) ;; *) die 2 "unknown discipline '$disci
 case $offloads in on | off) ;; *) die 2 "offloads is on or off, not '$offloads'" ;; esac
 for number in "$queue" "$mtu" "${rate#none}"; do
   case $number in *[!0-9]*) die 2 "'$number' is not a whole number" ;; esac
+done
+
+case $paths in [1-8]) ;; *) die 2 "paths is 1 to 8, not '$paths'" ;; esac
+case $flows in 1 | 16) ;; *) die 2 "flows is 1 or 16, not '$flows'" ;; esac
+case $paths$flows$dataplane in 11* | *tc-bpf) ;; *) die 3 "paths and flows need dataplane tc-bpf" ;; esac
+path=1
+while [ "$path" -lt "$paths" ]; do
+  vlans="$vlans $((100 + path))"
+  path=$((path + 1))
 done
 
 need_root

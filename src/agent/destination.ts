@@ -167,7 +167,7 @@ class Destination {
 
   #listen(index: number, lane: LaneEndpoint): Promise<MarkedListener> {
     return listenMarked<Peer>({
-      host: this.#job.host,
+      host: lane.host ?? this.#job.host,
       port: lane.port,
       dscp: lane.dscp,
       priority: lane.pcp,

@@ -366,7 +366,7 @@ export class Link {
       (error) => this.#fail(error),
     )
     socket = await connectMarked({
-      host: this.#options.host,
+      host: endpoint.host ?? this.#options.host,
       port: endpoint.port,
       ...(this.#options.localAddress === undefined ? {} : { localAddress: this.#options.localAddress }),
       dscp: endpoint.dscp,

@@ -48,6 +48,8 @@ export interface LaneEndpoint {
   readonly dscp: number
   readonly pcp: number
   readonly port: number
+  /** The destination's address on the path of this lane; that of all other lanes when absent. */
+  readonly host?: string
 }
 
 const largestPageBytes = 2 ** 21

@@ -7,13 +7,35 @@
 /** A shaper may let a burst through when a busy time begins; what it sends later is its rate. */
 const settlingNs = 10e6
 
+/** All parallel paths of a port. */
 export class PortRate {
+  private readonly paths: PathRate[] = []
+
+  /** A frame left on a path, 0 for the first; frames of a path must come in order of departure. */
+  leave(enteredNs: number, leftNs: number, wireBytes: number, path = 0): void {
+    const rate = this.paths[path] ?? new PathRate()
+    this.paths[path] = rate
+    rate.leave(enteredNs, leftNs, wireBytes)
+  }
+
+  /** Nanoseconds that were looked at, and bits per second of whole frames in them on one path; 0 for none. */
+  result(): { readonly busyNs: number; readonly bps: number } {
+    let busyNs = 0
+    let bytes = 0
+    this.paths.forEach((path) => {
+      busyNs += path.busyNs
+      bytes += path.bytes
+    })
+    return { busyNs, bps: busyNs > 0 ? (bytes * 8e9) / busyNs : 0 }
+  }
+}
+
+class PathRate {
   private lastDepartureNs = Number.NEGATIVE_INFINITY
   private busySinceNs = 0
-  private busyNs = 0
-  private bytes = 0
+  busyNs = 0
+  bytes = 0
 
-  /** A frame left; frames must come in order of departure. */
   leave(enteredNs: number, leftNs: number, wireBytes: number): void {
     if (enteredNs >= this.lastDepartureNs) this.busySinceNs = leftNs
     else if (this.lastDepartureNs - this.busySinceNs >= settlingNs) {
@@ -21,10 +43,5 @@ export class PortRate {
       this.bytes += wireBytes
     }
     this.lastDepartureNs = leftNs
-  }
-
-  /** Nanoseconds that were looked at, and bits per second of whole frames in them; 0 for none. */
-  result(): { readonly busyNs: number; readonly bps: number } {
-    return { busyNs: this.busyNs, bps: this.busyNs > 0 ? (this.bytes * 8e9) / this.busyNs : 0 }
   }
 }

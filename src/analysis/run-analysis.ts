@@ -214,8 +214,9 @@ class RunPass {
     if (owner < 0) this.countEntered(frame.pcp, this.rows.at(~owner), frame.wireLength)
     if (within(this.window, frame.timeNs)) row.queueDelay.add(frame.timeNs - this.matcher.matchedTimeNs)
     if (owner >= 0) this.series.matched(row.number, this.matcher.matchedTimeNs, frame.timeNs)
-    if (this.input.flows[this.match.flow]?.besidePort) return
-    this.portRate.leave(this.matcher.matchedTimeNs, frame.timeNs, frame.wireLength)
+    const flow = this.input.flows[this.match.flow]
+    if (flow?.besidePort) return
+    this.portRate.leave(this.matcher.matchedTimeNs, frame.timeNs, frame.wireLength, flow?.path)
   }
 
   private countEntered(pcp: number, row: ClassRow, bytes: number): void {

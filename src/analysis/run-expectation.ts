@@ -58,6 +58,7 @@ function checkedFlow(value: unknown, file: string): RunExpectation['flows'][numb
     ...(flow['pcp'] === undefined ? {} : { pcp: number(flow, 'pcp', file) }),
     ...(flow['roams'] === true ? { roams: true } : {}),
     ...(flow['besidePort'] === true ? { besidePort: true } : {}),
+    ...(flow['path'] === undefined ? {} : { path: number(flow, 'path', file) }),
     ...(bytes
       ? {
           applicationBytes: {

@@ -25,6 +25,8 @@ export interface ExpectedFlow {
   readonly roams?: true
   /** What leaves the congested port of it did not wait in its queues, and is no part of its rate. */
   readonly besidePort?: true
+  /** Which of the parallel paths to the destination carries it; the first, 0, when absent. */
+  readonly path?: number
   /** TCP payload that the applications wrote. */
   readonly applicationBytes?: { readonly clientToServer: number; readonly serverToClient: number }
 }

@@ -61,6 +61,7 @@ async function migrateIn(lab: Lab, scenario: Scenario, cancel: AbortSignal): Pro
     insideSource: lab.inside('source'),
     insideDestination: lab.inside('destination'),
     destinationAddress: lab.address('destination', 'migration'),
+    pathAddresses: lab.pathAddresses('destination'),
     storage: { inside: lab.inside('neighbour'), address: lab.address('neighbour', 'migration') },
     logFile: (agent) => join(lab.directory, `${agent}.log`),
   })

@@ -8,6 +8,7 @@ import type { LaneEndpoint } from '../agent/session.js'
 import type { Progress, SourceResult } from '../agent/source.js'
 import type { StorageAddress } from '../agent/storage-client.js'
 import type { JournalEntry } from '../migration/journal.js'
+import { pathOf } from '../migration/lanes.js'
 import { failure, type PagewireError } from '../support/errors.js'
 import { AgentProcess } from './agent-process.js'
 import {
@@ -26,6 +27,8 @@ export interface PairHosts {
   readonly insideDestination: readonly string[]
   /** Where the destination listens. */
   readonly destinationAddress: string
+  /** Its addresses on the parallel paths, the first of which is the one above; absent: there is one path. */
+  readonly pathAddresses?: readonly string[]
   /** The host of shared storage, for strategies that use it. */
   readonly storage: { readonly inside: readonly string[]; readonly address: string }
   readonly logFile: (agent: string) => string
@@ -91,7 +94,7 @@ export class MigrationPair {
       const job = destinationJob(
         scenario,
         hosts.destinationAddress,
-        laneEndpoints(scenario, 0),
+        onPaths(laneEndpoints(scenario, 0), hosts.pathAddresses),
         pair.#secret,
         pair.storage,
       )
@@ -172,6 +175,14 @@ export class MigrationPair {
     }
     await Promise.all([plugged(this.#source, cards.source), plugged(this.#destination, cards.destination)])
   }
+}
+
+/** Each lane with the address of the path that it keeps to. */
+function onPaths(lanes: readonly LaneEndpoint[], addresses: readonly string[] = []): readonly LaneEndpoint[] {
+  return lanes.map((lane) => {
+    const host = addresses[pathOf(lane.name, Math.max(1, addresses.length))]
+    return host === undefined ? lane : { ...lane, host }
+  })
 }
 
 /** Turns an agent's error event into the error that it is; other events are none of our business. */

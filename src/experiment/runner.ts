@@ -23,11 +23,12 @@ import type { RunSeries } from '../analysis/run-series.js'
 import { type Meter, type MeterInterval, startMeter } from '../capture/meter.js'
 import { type CaptureSummary, type RunningCapture, startCapture } from '../capture/record.js'
 import type { JournalEntry } from '../migration/journal.js'
+import { pathOf } from '../migration/lanes.js'
 import { assert } from '../support/assert.js'
-import { exitCode, messageOf, PagewireError, usageError } from '../support/errors.js'
+import { exitCode, messageOf, PagewireError } from '../support/errors.js'
 import { type CaptureName, type Lab, labUp, type QueueCounters, sweep } from '../topology/lab.js'
 import { resolveDataplane } from '../topology/requirements.js'
-import { guestCard, vlanIds } from '../topology/spec.js'
+import { guestCard, pathVlan, vlanIds } from '../topology/spec.js'
 import { version } from '../topology/version.js'
 import { tracedWrites } from '../workload/trace.js'
 import { ClientView, clientFlow, guestCards } from './client-view.js'
@@ -230,7 +231,6 @@ class Run {
 
   async #build(): Promise<void> {
     const { scenario, directory, onPhase } = this.#input
-    refuseUnbuilt(scenario)
     onPhase?.('building the lab')
     const swept = await sweep()
     for (const runId of swept) directory.event({ at_ns: 0, event: 'swept', run_id: runId })
@@ -291,6 +291,7 @@ class Run {
       insideSource: lab.inside('source'),
       insideDestination: lab.inside('destination'),
       destinationAddress: lab.address('destination', 'migration'),
+      pathAddresses: lab.pathAddresses('destination'),
       storage: { inside: lab.inside('neighbour'), address: lab.address('neighbour', 'migration') },
       logFile: (agent) => directory.logFile(agent),
       ...(scenario.client === undefined ? {} : { cards: guestCards(lab, scenario.client) }),
@@ -443,12 +444,14 @@ class Run {
     const { lanes, trafficPorts, pair } = this.#measured
     const migration = lanes.map((lane): ExpectedFlow => {
       const bytes = pair?.source.lanes.find(({ name }) => name === lane.name)
+      const path = pathOf(lane.name, scenario.link.paths)
       return {
         role: `migration ${lane.name}`,
         protocol: 'tcp',
-        serverAddress: lab.address('destination', 'migration'),
+        serverAddress: lane.host ?? lab.address('destination', 'migration'),
         serverPort: lane.port,
-        vlan: vlanIds.migration,
+        vlan: pathVlan(path),
+        ...(path === 0 ? {} : { path }),
         dscp: lane.dscp,
         pcp: lane.pcp,
         ...(bytes === undefined
@@ -668,15 +671,5 @@ function sleep(ms: number, signal?: AbortSignal): Promise<void> {
       },
       { once: true },
     )
-  })
-}
-
-/** The lab has one path, and queues that keep the order of arrival. */
-function refuseUnbuilt({ link }: Scenario): void {
-  const words = [...(link.paths > 1 ? ['link.paths'] : []), ...(link.perFlow ? ['link.per_flow'] : [])]
-  if (words.length === 0) return
-  throw usageError(`${words.join(', ')}: the lab has nothing like this`, {
-    code: 'not-in-lab',
-    next: 'Leave it out for run, or use predict.',
   })
 }

@@ -98,13 +98,13 @@ const link = section('the congested port: the switch port towards the destinatio
     maximum: 8,
     default: 1,
     title:
-      'parallel paths of this rate, for schemes with channels; the cross-traffic is on the first. More than 1: predict only',
+      'parallel paths of this rate, for schemes with channels; the cross-traffic is on the first. More than 1 needs dataplane tc-bpf in the lab',
   },
   per_flow: {
     type: 'boolean',
     default: false,
     title:
-      'each flow of a queue has a turn of one packet (deficit round robin) instead of the order of arrival. true: predict only',
+      'the flows of a queue take turns of one packet (deficit round robin) instead of the order of arrival. true needs dataplane tc-bpf in the lab',
   },
   delay: ref('duration', {
     title: 'added to every frame, in both directions; delay to reorder need dataplane vlan',

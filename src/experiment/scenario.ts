@@ -71,9 +71,9 @@ export interface Link {
   readonly mtuBytes: number
   /** With discipline `ets`: share of each PCP's queue; 1 for one that is not named. */
   readonly weights?: Readonly<Record<number, number>>
-  /** Parallel paths of this rate; the lab has one. */
+  /** Parallel paths of this rate. */
   readonly paths: number
-  /** Each flow of a queue has its turn; not in the lab. */
+  /** The flows of a queue take turns. */
   readonly perFlow: boolean
   /** What the path adds to every frame, in both directions. */
   readonly impairment?: Impairment

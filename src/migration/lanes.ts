@@ -25,6 +25,11 @@ export function levelOf(lane: LaneName): number | undefined {
   return lane.startsWith('level-') ? Number(lane.slice('level-'.length)) : undefined
 }
 
+/** Of so many parallel paths the one that a lane keeps to: channels take them in turn, everything else the first. */
+export function pathOf(lane: string, paths: number): number {
+  return lane.startsWith('channel-') ? (Number(lane.slice('channel-'.length)) - 1) % paths : 0
+}
+
 /** The lane whose traffic class this one has. */
 export function markedAs(lane: LaneName): MarkedLane {
   switch (lane) {

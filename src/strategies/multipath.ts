@@ -22,7 +22,7 @@ const info: SchemeInfo = {
   idea: 'Spread the pages over channels of one class, pinned to parallel paths; the shortest queue gets the next batch.',
   source: 'Moslehi & Mohebbi, future work (one sentence)',
   origin: 'reconstruction',
-  ours: 'All of it but the wish. Parallel paths (link.paths) exist in the model; on the lab the channels share its one port. Deficit round robin within a class (link.per_flow) exists in the model too; no flowlets, since a channel keeps to its path.',
+  ours: 'All of it but the wish. Parallel paths are link.paths, deficit round robin within a class is link.per_flow; without them the channels share one port. No flowlets, since a channel keeps to its path.',
   options: optionHelp(options),
 }
 

@@ -43,6 +43,8 @@ import {
   macOf,
   namespaceOf,
   namespacesOf,
+  pathAddress,
+  pathsOf,
   upArguments,
   type VlanName,
   vlanDevice,
@@ -69,6 +71,8 @@ export interface Lab {
   namespace(host: HostName | 'switch'): string
   /** IPv4 address; the network is a /24. */
   address(host: HostName, vlan: VlanName): string
+  /** The host's address on each parallel path; the first is that of the VLAN `migration`. */
+  pathAddresses(host: HostName): readonly string[]
   mac(host: HostName): string
   /** Device that holds the address, for raw sockets and extra addresses. */
   device(vlan: VlanName): string
@@ -180,6 +184,7 @@ function labOf(
     spec,
     namespace: (host) => namespaceOf(spec.runId, host),
     address: addressOf,
+    pathAddresses: (host) => pathsOf(spec.link).map((path) => pathAddress(host, path)),
     mac: macOf,
     device: (vlan) => vlanDevice(spec.dataplane, vlan),
     uplink: hostDevice,

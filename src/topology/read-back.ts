@@ -7,6 +7,7 @@ import { release } from 'node:os'
 import { pcpByDscp } from '../marking/traffic-class.js'
 import { output } from './command.js'
 import {
+  type CountedQdisc,
   type HostState,
   type Qdisc,
   readBridgeVlans,
@@ -20,6 +21,7 @@ import {
 import {
   addressOf,
   cardsOf,
+  classifierOf,
   guestTap,
   type HostName,
   hostDevice,
@@ -28,9 +30,12 @@ import {
   type LabSpec,
   macOf,
   namespaceOf,
+  pathAddress,
+  pathVlan,
   policedPcp,
-  queueHandle,
+  queueNames,
   queuesOf,
+  shapersOf,
   type VlanName,
   vlanDevice,
   vlanIds,
@@ -46,6 +51,10 @@ export interface AppliedLab {
     readonly discipline: string
     readonly queue_packets: number
     readonly mtu_bytes: number
+    /** Parallel paths of that rate each. */
+    readonly paths: number
+    /** The flows of a queue take turns. */
+    readonly per_flow: boolean
   }
   readonly pcp_by_dscp: readonly number[]
   /** What the switch was told to do wrong. */
@@ -64,7 +73,7 @@ export interface AppliedLab {
   readonly impairment: Readonly<Record<string, unknown>> | null
 }
 
-/** Counters of one queue of the congested port since the lab came up. */
+/** Counters of the congested port's queue of one PCP since the lab came up. */
 export interface QueueCounters {
   /** The PCP whose frames it holds; `all` with `discipline: fifo`, where the kernel counts one queue for all. */
   readonly pcp: number | 'all'
@@ -145,14 +154,21 @@ async function record(
   port: Port,
   impairment: AppliedLab['impairment'],
 ): Promise<Omit<AppliedLab, 'wake_latency_us'>> {
-  const { rateBps, discipline, queuePackets, mtuBytes } = spec.link
+  const { rateBps, discipline, queuePackets, mtuBytes, paths = 1, perFlow = false } = spec.link
   const each = <T>(pick: (state: HostState) => T): Record<string, T> =>
     Object.fromEntries([...states].map(([name, state]) => [name, pick(state)] as const))
   return {
     dataplane: spec.dataplane,
     kernel: release(),
     tools: { iproute2: (await output(['tc', '-V'])).trim() },
-    link: { rate_bps: rateBps, discipline, queue_packets: queuePackets, mtu_bytes: mtuBytes },
+    link: {
+      rate_bps: rateBps,
+      discipline,
+      queue_packets: queuePackets,
+      mtu_bytes: mtuBytes,
+      paths,
+      per_flow: perFlow,
+    },
     pcp_by_dscp: [...pcpByDscp(spec.marking)],
     hostile: [...hostileWords(spec.path), ...(spec.path?.invert ? ['invert'] : [])],
     congestion_control: spec.congestionControl,
@@ -172,6 +188,16 @@ function compareHost(spec: LabSpec, host: HostName, state: HostState, expect: Ex
   }
   expect(`${host} tcp_no_metrics_save`, '1', state.sysctls['net.ipv4.tcp_no_metrics_save'])
   for (const vlan of ['migration', 'tenants'] as const) compareVlan(spec, host, vlan, state, expect)
+  for (let path = 1; path < (spec.link.paths ?? 1); path++) {
+    const route = state.routes.find((entry) => entry.dst === `10.77.${pathVlan(path)}.0/24`)
+    expect(`${host} route to ${pathAddress(host, path)}/24`, hostDevice, route?.dev)
+    if (spec.congestionControl === 'default') continue
+    expect(
+      `${host} congestion control of path ${path}`,
+      spec.congestionControl,
+      route?.metrics?.[0]?.congestion,
+    )
+  }
   expect(`${host} marks frames by`, hostFilters(spec).join(', '), state.filters.join(', '))
 }
 
@@ -280,31 +306,37 @@ async function readPort(spec: LabSpec): Promise<Port> {
 function comparePort(spec: LabSpec, port: Port, expect: Expect): void {
   const { rateBps, queuePackets } = spec.link
   if (rateBps === null) return
-  const shaper = port.classes.find((entry) => entry.classid === '1:1')
-  expect('link rate', rateBps, rounded(shaper?.rate_bps, rateBps))
-  expect('link ceiling', rateBps, rounded(shaper?.ceil_bps, rateBps))
+  for (const classid of shapersOf(spec)) {
+    const shaper = port.classes.find((entry) => entry.classid === classid)
+    expect(`rate of ${classid}`, rateBps, rounded(shaper?.rate_bps, rateBps))
+    expect(`ceiling of ${classid}`, rateBps, rounded(shaper?.ceil_bps, rateBps))
+  }
   expect('root qdisc', 'htb', port.qdiscs.find((qdisc) => qdisc.parent === 'root')?.kind)
   for (const pcp of queuesOf(spec)) {
-    const queue = port.qdiscs.find((qdisc) => qdisc.handle === queueHandle(pcp))
     const limit = pcp === policedPcp ? spec.path?.policeBps : undefined
-    if (limit !== undefined) {
-      expect(`limit of PCP ${pcp}`, limit, rounded(policedBps(queue), limit))
-    } else expect(`queue limit of PCP ${pcp}`, queuePackets, queue?.options['limit'])
+    for (const name of queueNames(spec, pcp)) {
+      const queue = port.qdiscs.find((qdisc) => qdisc.handle === `${name}:`)
+      if (limit !== undefined) expect(`limit of queue ${name}`, limit, rounded(policedBps(queue), limit))
+      else expect(`limit of queue ${name}`, queuePackets, queue?.options['limit'])
+    }
   }
-  if (spec.link.discipline === 'fifo') expect('classifier at the congested port', '', port.filters.join())
-  else if (spec.dataplane === 'tc-bpf') compareLeaves(spec, port, expect)
+  if (spec.dataplane === 'tc-bpf') compareLeaves(spec, port, expect)
+  else if (spec.link.discipline === 'fifo')
+    expect('classifier at the congested port', '', port.filters.join())
   else compareBands(spec, port, expect)
 }
 
-/** Dataplane tc-bpf: class 1:1P holds PCP P, and HTB serves by prio, or by quantum. */
+/** Dataplane tc-bpf: a class of HTB for each queue, served by prio, by quantum, or both. */
 function compareLeaves(spec: LabSpec, port: Port, expect: Expect): void {
+  const isStrict = spec.link.discipline === 'strict'
   for (const [place, pcp] of queuesOf(spec).entries()) {
-    const leaf = port.classes.find((entry) => entry.classid === `1:1${pcp}`)
-    const isStrict = spec.link.discipline === 'strict'
-    expect(`place of PCP ${pcp} in the order of service`, isStrict ? place : 0, leaf?.prio)
-    if (!isStrict) expect(`quantum of PCP ${pcp}`, quantumOf(spec, pcp), leaf?.quantum_bytes)
+    for (const name of queueNames(spec, pcp)) {
+      const leaf = port.classes.find((entry) => entry.classid === `1:${name}`)
+      expect(`place of queue ${name} in the order of service`, isStrict ? place : 0, leaf?.prio)
+      expect(`quantum of queue ${name}`, quantumOf(spec, pcp), leaf?.quantum_bytes)
+    }
   }
-  expect('classifier at the congested port', 'by_pcp', port.filters.join())
+  expect('classifier at the congested port', classifierOf(spec), port.filters.join())
 }
 
 /** Dataplane vlan: band 2:N is the Nth in order of service; the tag leads to it, and the PCP's queue hangs in it. */
@@ -319,7 +351,7 @@ function compareBands(spec: LabSpec, port: Port, expect: Expect): void {
   const etsQuanta = Object.entries(bands?.options ?? {}).find(([name]) => name.trim() === 'quanta')?.[1]
   for (const [place, pcp] of queuesOf(spec).entries()) {
     const band = `2:${place + 1}`
-    const queue = port.qdiscs.find((qdisc) => qdisc.handle === queueHandle(pcp))
+    const queue = port.qdiscs.find((qdisc) => qdisc.handle === `${queueNames(spec, pcp)[0]}:`)
     expect(`band of PCP ${pcp}`, band, queue?.parent)
     expect(`band of tags with PCP ${pcp}`, true, port.filters.includes(`pcp ${pcp} to ${band}`))
     if (isStrict) continue
@@ -367,19 +399,27 @@ function rounded(found: number | null | undefined, asked: number): number | null
   return typeof found === 'number' && Math.abs(found - asked) <= asked / 1000 ? asked : found
 }
 
-/** Counters of the congested port, one entry per queue in order of service. None when the port is unshaped. */
+/**
+ * Counters of the congested port, one entry per PCP in order of service: over all paths, and over the flows that are
+ * kept apart. None when the port is unshaped.
+ */
 export async function readCounters(spec: LabSpec): Promise<readonly QueueCounters[]> {
   const qdiscs = await readQdiscs(namespaceOf(spec.runId, 'switch'), 'destination')
   return queuesOf(spec).map((pcp) => {
-    const queue = qdiscs.find((qdisc) => qdisc.handle === queueHandle(pcp))
-    if (!queue) throw new Error(`the queue of PCP ${pcp} is gone from the congested port`)
+    const queues = queueNames(spec, pcp).map((name) => {
+      const queue = qdiscs.find((qdisc) => qdisc.handle === `${name}:`)
+      if (!queue) throw new Error(`queue ${name} of PCP ${pcp} is gone from the congested port`)
+      return queue
+    })
+    const sum = (count: (queue: CountedQdisc) => number): number =>
+      queues.reduce((total, queue) => total + count(queue), 0)
     return {
       pcp,
-      packets: queue.packets,
-      bytes: queue.bytes,
-      dropped: queue.drops,
-      backlogPackets: queue.qlen,
-      backlogBytes: queue.backlog,
+      packets: sum(({ packets }) => packets),
+      bytes: sum(({ bytes }) => bytes),
+      dropped: sum(({ drops }) => drops),
+      backlogPackets: sum(({ qlen }) => qlen),
+      backlogBytes: sum(({ backlog }) => backlog),
     }
   })
 }

@@ -32,7 +32,15 @@ export interface LinkSpec {
   readonly weights?: Readonly<Record<number, number>>
   /** What the path adds, in each direction once. Dataplane `vlan` only. */
   readonly impairment?: Impairment
+  /** Parallel paths to the destination of this rate each, 1 to 8, 1 when absent. More than one: `tc-bpf` only. */
+  readonly paths?: number
+  /** Flows of one queue take turns of one frame, in place of the order of arrival. `tc-bpf` only. */
+  readonly perFlow?: boolean
 }
+
+/** Flows that a queue of the congested port keeps apart with `perFlow`; further ones share their places. */
+const flowQueues = 16
+const mostPaths = 8
 
 /** netem at every host's card, on what it sends. */
 export interface Impairment {
@@ -94,6 +102,21 @@ export function checkSpec(spec: LabSpec): void {
   }
   checkImpairment(spec)
   checkPath(spec)
+  checkParallel(spec)
+}
+
+function checkParallel({ link, dataplane, path }: LabSpec): void {
+  const { paths = 1, perFlow = false } = link
+  require(inRange(paths, 1, mostPaths), `link paths ${paths} is not between 1 and ${mostPaths}`)
+  if (paths === 1 && !perFlow) return
+  require(link.rateBps !== null, 'link paths and per_flow need a link rate')
+  require(!perFlow || link.discipline !== 'ets', 'link per_flow needs discipline strict or fifo')
+  require(path?.policeBps === undefined, 'path police needs one path, and queues in the order of arrival')
+  if (dataplane === 'tc-bpf') return
+  throw environmentError('link paths and per_flow need dataplane tc-bpf', {
+    code: 'needs-tc-bpf-dataplane',
+    next: 'Take them out of the scenario, or run it with dataplane: tc-bpf.',
+  })
 }
 
 function checkImpairment(spec: LabSpec): void {
@@ -148,7 +171,21 @@ export function namespacesOf(runId: string): readonly string[] {
 
 /** 10.77.VID.host; labs are kept apart by their namespaces, so each uses the same addresses. */
 export function addressOf(host: HostName, vlan: VlanName): string {
-  return `10.77.${vlanIds[vlan]}.${hostNames.indexOf(host) + 1}`
+  return addressIn(host, vlanIds[vlan])
+}
+
+/** The VLAN of a parallel path, 0 for the first, which is that of everything else that migrates. */
+export function pathVlan(path: number): number {
+  return vlanIds.migration + path
+}
+
+/** The host's address on a parallel path. */
+export function pathAddress(host: HostName, path: number): string {
+  return addressIn(host, pathVlan(path))
+}
+
+function addressIn(host: HostName, vlan: number): string {
+  return `10.77.${vlan}.${hostNames.indexOf(host) + 1}`
 }
 
 export function macOf(host: HostName): string {
@@ -191,9 +228,34 @@ export function queuesOf(spec: LabSpec): readonly (number | 'all')[] {
   return spec.link.discipline === 'fifo' ? ['all'] : serviceOrder(spec)
 }
 
-/** The qdisc handle of a queue at the congested port. */
-export function queueHandle(pcp: number | 'all'): string {
-  return `1${pcp === 'all' ? 0 : pcp}:`
+/**
+ * What the queues of a PCP are called at the congested port, in hexadecimal: N is the qdisc `N:`, and with dataplane
+ * `tc-bpf` the class `1:N`. The last two digits are 1 and the PCP, before them stand the path and the flow's place.
+ */
+export function queueNames({ link }: LabSpec, pcp: number | 'all'): readonly string[] {
+  const low = 0x10 + (pcp === 'all' ? 0 : pcp)
+  return pathsOf(link).flatMap((path) =>
+    Array.from({ length: link.perFlow ? flowQueues : 1 }, (_, flow) =>
+      ((flow << 12) | (path << 8) | low).toString(16),
+    ),
+  )
+}
+
+/** The class that shapes each path. */
+export function shapersOf({ link }: LabSpec): readonly string[] {
+  return pathsOf(link).map((path) => `1:${((path << 8) | 1).toString(16)}`)
+}
+
+/** The numbers of the parallel paths. */
+export function pathsOf({ paths = 1 }: LinkSpec): readonly number[] {
+  return Array.from({ length: paths }, (_, path) => path)
+}
+
+/** Who finds the class of a frame at the congested port with dataplane `tc-bpf`; nobody when there is one queue. */
+export function classifierOf({ link }: LabSpec): string {
+  if (link.discipline !== 'fifo') return link.perFlow ? 'by_pcp_and_flow' : 'by_pcp'
+  if (link.perFlow) return 'by_flow'
+  return (link.paths ?? 1) > 1 ? 'by_path' : ''
 }
 
 /** The PCP that `police` limits: the one served first on a switch that is not hostile. */
@@ -224,6 +286,8 @@ export function upArguments(spec: LabSpec, object: string): readonly string[] {
     `order=${serviceOrder(spec).join(' ')}`,
     spec.dataplane === 'vlan' ? `marks=${pcpByDscp(spec.marking).join(' ')}` : `object=${object}`,
     ...optional('weights', weightWords(link.weights)),
+    ...optional('paths', (link.paths ?? 1) > 1 ? `${link.paths}` : ''),
+    ...optional('flows', link.perFlow ? `${flowQueues}` : ''),
     ...impairmentArguments(link.impairment),
     ...optional('hostile', hostileWords(spec.path).join(' ')),
     ...optional('guest', spec.guest === undefined ? '' : guestCard.mac),

@@ -11,6 +11,7 @@ import {
   checkSpec,
   type LabSpec,
   macOf,
+  queueNames,
   upArguments,
 } from '../../src/topology/spec.js'
 
@@ -123,6 +124,28 @@ test('a delayed path is refused on the dataplane without netem, with exit 3', ()
     (error) => error instanceof PagewireError && error.exit === 3 && /netem/.test(error.message),
   )
   checkSpec({ ...delayed, dataplane: 'vlan' })
+})
+
+test('parallel paths and turns: one name for each queue, and only where the dataplane has them', () => {
+  const link = { ...spec.link, paths: 3, perFlow: true }
+  const words = upArguments({ ...spec, link }, 'lab.o').filter((word) => /^(paths|flows)=/.test(word))
+  assert.deepEqual(words, ['paths=3', 'flows=16'])
+  assert.deepEqual(queueNames(spec, 7), ['17'])
+  assert.deepEqual(queueNames({ ...spec, link: { ...link, perFlow: false } }, 7), ['17', '117', '217'])
+  const names = [0, 1, 2, 3, 4, 5, 6, 7].flatMap((pcp) => queueNames({ ...spec, link }, pcp))
+  assert.equal(new Set(names).size, 8 * 3 * 16)
+  assert.deepEqual([names[0], names[1], names.at(-1)], ['10', '1010', 'f217'])
+  const refused = (value: LabSpec, exit: number, words: RegExp): void => {
+    assert.throws(
+      () => checkSpec(value),
+      (error) => error instanceof PagewireError && error.exit === exit && words.test(error.message),
+    )
+  }
+  refused({ ...spec, link: { ...link, paths: 9 } }, 2, /paths 9/)
+  refused({ ...spec, link: { ...link, discipline: 'ets' } }, 2, /per_flow needs discipline/)
+  refused({ ...spec, link: { ...link, rateBps: null } }, 2, /need a link rate/)
+  refused({ ...spec, link, path: { policeBps: 5e6 } }, 2, /police needs one path/)
+  refused({ ...spec, link, dataplane: 'vlan' }, 3, /need dataplane tc-bpf/)
 })
 
 test('classes as tc prints them', () => {
