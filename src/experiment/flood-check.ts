@@ -5,15 +5,12 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { prepareCrossTraffic } from '../agent/traffic/cross-traffic.js'
 import { classOfDscp, defaultTable } from '../marking/traffic-class.js'
 import { assert } from '../support/assert.js'
-import { codeOf } from '../support/errors.js'
+import { oncePerBoot } from '../topology/boot-memory.js'
 import { type Lab, labUp } from '../topology/lab.js'
-import { bootId, manifestDirectory } from '../topology/manifest.js'
 import type { DataplaneName } from '../topology/spec.js'
 
 export interface FloodOutcome {
@@ -32,22 +29,7 @@ export async function floodOutcome(
   dataplane: DataplaneName,
   agent: readonly string[],
 ): Promise<FloodOutcome> {
-  const file = join(manifestDirectory, `flood-${dataplane}-${await bootId()}`)
-  const known = await readKnown(file)
-  if (known !== undefined) return known
-  const outcome = await flood(dataplane, agent)
-  await mkdir(manifestDirectory, { recursive: true })
-  await writeFile(file, JSON.stringify(outcome))
-  return outcome
-}
-
-async function readKnown(file: string): Promise<FloodOutcome | undefined> {
-  try {
-    return JSON.parse(await readFile(file, 'utf8'))
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined
-    throw error
-  }
+  return oncePerBoot(`flood-${dataplane}`, () => flood(dataplane, agent))
 }
 
 async function flood(dataplane: DataplaneName, agent: readonly string[]): Promise<FloodOutcome> {

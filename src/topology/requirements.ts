@@ -4,10 +4,13 @@
  */
 
 import { execFile } from 'node:child_process'
-import { accessSync, constants, existsSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { accessSync, constants, existsSync, statSync } from 'node:fs'
+import { release } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { environmentError } from '../support/errors.js'
+import { oncePerBoot } from './boot-memory.js'
 import type { DataplaneName } from './spec.js'
 
 export type CheckKind = 'privilege' | 'tool' | 'kernel' | 'native-module' | 'file'
@@ -143,15 +146,6 @@ export function requireLab(alsoTools: readonly string[] = []): void {
   }
 }
 
-/** A box does not change while a series of runs is made on it. */
-let known: Promise<readonly Check[]> | undefined
-
-/** `checkRequirements`, asked once per process. */
-function knownRequirements(): Promise<readonly Check[]> {
-  known ??= checkRequirements()
-  return known
-}
-
 /** Every check of this box. Takes about half a second; without root a user namespace stands in for it where allowed. */
 export async function checkRequirements(): Promise<readonly Check[]> {
   return [
@@ -235,23 +229,30 @@ export function missingFor(
   return checks.filter((check) => !check.present && scopes.includes(check.scope))
 }
 
-/** What this program found out about its box once: a kernel does not lose features between two of many runs. */
-const resolved = new Map<string, DataplaneName>()
-
-/** The dataplane to use, `auto` resolved. Throws an environment error of one line when the box lacks something. */
+/**
+ * The dataplane to use, `auto` resolved. Throws an environment error of one line when the box lacks something. Trying
+ * every feature takes most of a second, and ten in a guest kernel, so a box that was found to have all is believed
+ * until it is booted again, gets another kernel package, or the program is another one.
+ */
 export async function resolveDataplane(
   wanted: DataplaneName | 'auto',
   purpose: 'lab' | 'run',
 ): Promise<DataplaneName> {
   requireLab()
-  const question = `${purpose} on ${wanted}`
-  const dataplane = resolved.get(question) ?? (await findDataplane(wanted, purpose))
-  resolved.set(question, dataplane)
-  return dataplane
+  const about = createHash('sha256')
+    .update(JSON.stringify([projectRoot, process.version, process.env['PATH'], modulesChangedMs()]))
+    .digest('hex')
+    .slice(0, 12)
+  return oncePerBoot(`${purpose}-on-${wanted}-${about}`, () => findDataplane(wanted, purpose))
+}
+
+/** When a package last changed the modules of the running kernel, Unix milliseconds; 0 where there are none. */
+function modulesChangedMs(): number {
+  return statSync(`/lib/modules/${release()}/modules.dep`, { throwIfNoEntry: false })?.mtimeMs ?? 0
 }
 
 async function findDataplane(wanted: DataplaneName | 'auto', purpose: 'lab' | 'run'): Promise<DataplaneName> {
-  const checks = await knownRequirements()
+  const checks = await checkRequirements()
   const dataplane = wanted === 'auto' ? chooseDataplane(checks).dataplane : wanted
   const missing = missingFor(checks, dataplane, purpose)
   if (missing.length === 0) return dataplane

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ClassResult } from '../../src/analysis/run-classes.js'
 import type { MigrationResult, RunResult } from '../../src/experiment/result.js'
+import { rememberedPrefix } from '../../src/topology/boot-memory.js'
 import { namespaces } from './support.js'
 
 export const pagewire = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
@@ -93,7 +94,7 @@ export function traces(): readonly string[] {
       (line) => line.includes(program) || /^tcpdump .*pagewire|^tcpdump .*pw-/.test(line),
     ),
     // What is known of the box itself stays until it is booted again.
-    ...(directory('/run/pagewire') ?? []).filter((name) => !name.startsWith('flood-')),
+    ...(directory('/run/pagewire') ?? []).filter((name) => !name.startsWith(rememberedPrefix)),
   ].sort()
 }
 
