@@ -3,6 +3,7 @@
  * to since. Pages and blocks are dealt out at random; the first blocks are those that the guest has read.
  */
 
+import { Permutation } from '../support/permutation.js'
 import { random } from '../support/random.js'
 
 /** In place of the block of a page that is no copy of one. */
@@ -13,16 +14,9 @@ export class PageCache {
   readonly #blockOf: Uint32Array
 
   constructor(totalPages: number, seed: number) {
-    this.#pageOf = Uint32Array.from({ length: totalPages }, (_, page) => page)
+    this.#pageOf = new Permutation(totalPages, random(seed, 0x63616368)).list()
     this.#blockOf = new Uint32Array(totalPages)
-    const numbers = random(seed, 0x63616368)
     const pages = this.#pageOf
-    for (let i = totalPages - 1; i > 0; i--) {
-      const j = numbers.below(i + 1)
-      const page = pages[i]!
-      pages[i] = pages[j]!
-      pages[j] = page
-    }
     for (let block = 0; block < totalPages; block++) this.#blockOf[pages[block]!] = block
   }
 

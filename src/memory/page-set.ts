@@ -69,14 +69,21 @@ export class PageSet implements ReadonlyPageSet {
   addList(pages: Uint32Array, from: number, end: number): void {
     const words = this.words
     let added = 0
+    // Neighbours share a word, which is not written for each of them.
+    let index = 0
+    let word = words[0]! | 0
     for (let i = from; i < end; i++) {
       const page = pages[i]!
-      const index = page >>> 5
-      const word = words[index]! | 0
-      words[index] = word | (1 << (page & 31))
+      if (page >>> 5 !== index) {
+        words[index] = word
+        index = page >>> 5
+        word = words[index]! | 0
+      }
       // Without a branch, as in takeFrom.
       added += ~(word >>> (page & 31)) & 1
+      word |= 1 << (page & 31)
     }
+    words[index] = word
     this.#count += added
   }
 
@@ -172,40 +179,44 @@ export class PageSet implements ReadonlyPageSet {
 
   next(from: number): number {
     if (from >= this.capacity) return -1
+    const words = this.words
     let index = from >>> 5
-    let word = this.words[index]! & (0xffffffff << (from & 31))
+    let word = words[index]! & (-1 << (from & 31))
     while (word === 0) {
-      if (++index >= this.words.length) return -1
-      word = this.words[index]!
+      if (++index >= words.length) return -1
+      word = words[index]! | 0
     }
     return index * 32 + lowestBit(word)
   }
 
   previous(from: number): number {
     if (from < 0) return -1
+    const words = this.words
     const start = Math.min(from, this.capacity - 1)
     let index = start >>> 5
-    let word = this.words[index]! & (0xffffffff >>> (31 - (start & 31)))
+    let word = words[index]! & (-1 >>> (31 - (start & 31)))
     while (word === 0) {
       if (--index < 0) return -1
-      word = this.words[index]!
+      word = words[index]! | 0
     }
     return index * 32 + 31 - Math.clz32(word)
   }
 
   fill(from: number, out: Uint32Array): number {
     if (from >= this.capacity) return 0
+    const words = this.words
     let written = 0
     let index = from >>> 5
-    let word = this.words[index]! & (0xffffffff << (from & 31))
+    // Words as signed integers: a number that may be 2^31 or more is a floating-point one to the machine.
+    let word = words[index]! & (-1 << (from & 31))
     for (;;) {
       while (word !== 0) {
         if (written === out.length) return written
         out[written++] = index * 32 + lowestBit(word)
         word &= word - 1
       }
-      if (++index >= this.words.length) return written
-      word = this.words[index]!
+      if (++index >= words.length) return written
+      word = words[index]! | 0
     }
   }
 

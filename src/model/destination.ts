@@ -26,7 +26,7 @@ export class Destination {
     const arrived = this.#arrived
     for (let i = from; i < to; i++) {
       const page = batch[i]!
-      const version = versions[page]! + 1
+      const version = (versions[page]! + 1) >>> 0
       assert(version >= arrived[page]!, 'no page arrives with an older version than the one applied')
       arrived[page] = version
     }

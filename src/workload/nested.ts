@@ -3,7 +3,8 @@
  * guest behaves so; the figures of Cha et al. (section III) assume it, and only it reproduces them.
  */
 import type { ReadonlyPageSet } from '../memory/page-set.js'
-import { shuffle, spreadPages } from './spread.js'
+import { Permutation } from '../support/permutation.js'
+import { spreadPages } from './spread.js'
 import type { WorkloadFactory } from './workload.js'
 
 export const nested: WorkloadFactory = (spec, totalPages, numbers) => {
@@ -18,8 +19,8 @@ export const nested: WorkloadFactory = (spec, totalPages, numbers) => {
     },
     confine: (pages) => {
       if (pages.count === 0) return
-      order = members(pages)
-      shuffle(order, numbers)
+      const outstanding = members(pages)
+      order = new Permutation(outstanding.length, numbers).list().map((place) => outstanding[place]!)
       at = 0
     },
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { near, pageBytes, pageNs, run } from '../support/model.js'
+import { testSeeds } from '../support/seeds.js'
 
 const gib4 = 2 ** 20
 const live = (rounds: readonly { phase: string }[]): number =>
@@ -62,11 +63,12 @@ test('skipping leaves out 1 - ln(1 + R) / R of the first round under independent
   }
 })
 
-test('skipping never sends more in all than not skipping', async () => {
-  for (const ratio of [0.3, 0.8, 1.5]) {
+// Where the volume ends both (a ratio above 1), which of them goes farther beyond it is chance.
+testSeeds('skipping never sends more in all than not skipping', 5, async (seed) => {
+  for (const ratio of [0.3, 0.8]) {
     const workload = { kind: 'hot', workingSetPages: 800 } as const
-    const on = await run('pre-copy', { skip: 'on' }, { ratio, workload })
-    const off = await run('pre-copy', { skip: 'off' }, { ratio, workload })
+    const on = await run('pre-copy', { skip: 'on' }, { ratio, workload, seed })
+    const off = await run('pre-copy', { skip: 'off' }, { ratio, workload, seed })
     assert.ok(on.record.pagesSent <= off.record.pagesSent, `${ratio}`)
   }
 })

@@ -23,20 +23,24 @@ test('the model meets the closed form for every split and ratio of the paper', a
   }
 })
 
-test('two pieces at three seeds of a small guest: 1.180, 1.636 and 3.525 times its memory', async () => {
-  for (const seed of [1, 2, 3]) {
-    for (const [ratio, total] of [
-      [0.2, 1.18],
-      [0.5, 1.636],
-      [0.9, 3.525],
-    ] as const) {
+test('two pieces of a small guest: 1.180, 1.636 and 3.525 times its memory, and a little chance', async () => {
+  for (const [ratio, total] of [
+    [0.2, 1.18],
+    [0.5, 1.636],
+    [0.9, 3.525],
+  ] as const) {
+    const shares: number[] = []
+    for (let seed = 0; seed < 12; seed++) {
       const { totalShare } = await run(
         'stord',
         { split: 2, threshold_pages: 5 },
         { pages: 4096, ratio, seed, workload: { kind: 'nested' } },
       )
-      near(totalShare / total, 1, 0.015, `R=${ratio}, seed ${seed}`)
+      near(totalShare / total, 1, 0.04, `R=${ratio}, seed ${seed}`)
+      shares.push(totalShare)
     }
+    const mean = shares.reduce((sum, share) => sum + share, 0) / shares.length
+    near(mean / total, 1, 0.01, `R=${ratio}, mean`)
   }
 })
 
