@@ -4,9 +4,10 @@
 #   test/run.sh            all of it
 #   test/run.sh WORD...    only the test files whose path contains one of the words
 #
-# The tests run one file at a time: those on network namespaces measure rates and would disturb each other. The one
-# exception: where this kernel has no VLAN devices, the tests of dataplane vlan run in a guest kernel, which is one
-# busy process, beside the tests that touch no namespace; the second processor has nothing else to do.
+# Most tests on network namespaces measure rates, or look for what was left behind, and would disturb each other: they
+# run one file at a time. Those that do neither run two at a time, for they wait most of their time. Where this kernel
+# has no VLAN devices, the tests of dataplane vlan run in a guest kernel, which is one busy process, beside the tests
+# that touch no namespace; the second processor has nothing else to do.
 # Without root the tests on namespaces are skipped, each with its reason; the totals at the end count them.
 set -eu
 cd "$(dirname "$0")/.."
@@ -37,39 +38,44 @@ files=$(for word in "$@"; do find build/test -name '*.test.js' -path "*$word*"; 
   exit 2
 }
 
-beside= alone= vlan=
+beside= together= alone= vlan=
 for file in $files; do
   case $file in
     */netns/dataplane-vlan.test.js) vlan=$file ;;
-    # Those measure rates or times, or have many processes of their own.
-    */agent/traffic/* | */agent/probe/* | */agent/client/* | */netns/* | */netns-scripts/* | */report/* | */uml/*) alone="$alone $file" ;;
+    # What these say holds at any speed.
+    */netns/hostile.* | */netns/lab-marks.* | */netns/marked-socket.* | */netns/schemes.* | */netns/tunnel.* | \
+      */report/* | */uml/*) together="$together $file" ;;
+    # These measure rates or times, or take stock of the whole box.
+    */netns/*) alone="$alone $file" ;;
     *) beside="$beside $file" ;;
   esac
 done
 
 # A test that hangs fails after ten minutes, the whole of a part after forty.
-tests() { # OUTPUT FILE...
-  output=$1
-  shift
+tests() { # CONCURRENCY OUTPUT FILE...
+  concurrency=$1
+  output=$2
+  shift 2
   [ $# -gt 0 ] || return 0
   timeout -k 30 2400 node --enable-source-maps --test --test-reporter=spec --test-reporter-destination=stdout \
-    --test-reporter=tap --test-reporter-destination="$output" --test-concurrency=1 --test-timeout=600000 "$@"
+    --test-reporter=tap --test-reporter-destination="$output" --test-concurrency="$concurrency" --test-timeout=600000 "$@"
 }
 
 if [ -n "$vlan" ] && ! sh netns-scripts/doctor.sh 2>/dev/null | grep -q '^yes 8021q$'; then
-  tests "$work/vlan.tap" "$vlan" >"$work/vlan" 2>&1 &
+  tests 1 "$work/vlan.tap" "$vlan" >"$work/vlan" 2>&1 &
   guest=$!
 else
   alone="$alone $vlan"
 fi
-tests "$work/beside.tap" $beside || status=1
+tests 1 "$work/beside.tap" $beside || status=1
 if [ -n "$guest" ]; then
   echo 'pagewire tests: waiting for the guest kernel' >&2
   wait "$guest" || status=1
   guest=
   cat "$work/vlan"
 fi
-tests "$work/alone.tap" $alone || status=1
+tests 2 "$work/together.tap" $together || status=1
+tests 1 "$work/alone.tap" $alone || status=1
 
 # One sum of the parts, and where they ran.
 total() {

@@ -29,7 +29,7 @@ test('processes that take the processors away', { skip: needsRoot }, async (t) =
   const out = join(temporaryDirectory(t), 'run')
   // The run's own processes go before ordinary ones; these hogs go before them, and there is work to do.
   const load = 'cross_traffic=[{kind: udp-cbr, rate: 150mbit}, {kind: tcp-bulk, flows: 4}]'
-  const finished = run(out, [load, 'guest.memory=128MiB', 'migration.max_total_time=8s'])
+  const finished = run(out, [load, 'guest.memory=128MiB', 'migration.max_total_time=5s'])
   await until('pages are being sent', () => eventsOf(out).includes('"do":"copy"'))
   hogs(t, 24)
   const { code, result } = await finished
@@ -54,7 +54,7 @@ test('a guest that cannot write as fast as it should', { skip: needsRoot }, asyn
   const { code, result } = await run(out, [
     ...small,
     'guest.workload={kind: iid, dirty_rate: 500000000 pages/s}',
-    'migration.max_total_time=5s',
+    'migration.max_total_time=3s',
   ])
   assert.equal(code, 5, story(result))
   const names = result.fidelity.checks.filter((check) => !check.ok).map((check) => check.name)
@@ -96,11 +96,11 @@ function eventsOf(out: string): string {
   return existsSync(file) ? readFileSync(file, 'utf8') : ''
 }
 
-/** Busy processes that outrank ours, until the test ends; each ends by itself after 8 seconds. */
+/** Busy processes that outrank ours, until the test ends; each ends by itself after 6 seconds. */
 function hogs(t: TestContext, count: number): void {
   for (let i = 0; i < count; i++) {
     const busy = `require('node:fs').writeFileSync('/proc/self/autogroup', '-20')
-      const end = Date.now() + 8000; while (Date.now() < end);`
+      const end = Date.now() + 6000; while (Date.now() < end);`
     const child = spawn('nice', ['-n', '-20', process.execPath, '-e', busy], {
       stdio: 'ignore',
       detached: true,

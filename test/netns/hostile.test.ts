@@ -35,7 +35,7 @@ test('police and invert take away what the mark brings, and change no mark', {
   skip: needsRoot,
 }, async (t) => {
   const directory = temporaryDirectory(t)
-  const set = [...small, 'guest.memory=8MiB', 'migration.max_total_time=6s']
+  const set = [...small, 'guest.memory=8MiB', 'migration.max_total_time=3s']
   const goodput = async (name: string, path: readonly string[]): Promise<number> => {
     const { result } = await run(join(directory, name), [...set, ...path])
     assert.equal((result.marks as MarksResult).frames_wrong, 0, story(result))

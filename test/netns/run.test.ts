@@ -12,7 +12,7 @@ import { classesOf, migrationOf, run, small, start, story, traces, unmarked } fr
 import { needsRoot } from './support.js'
 
 /** A starved migration is cut off here: its goodput is known long before its end. */
-const cut = 'migration.max_total_time=10s'
+const cut = 'migration.max_total_time=6s'
 
 test('default scenario: marked keeps the goodput it has alone, unmarked does not', {
   skip: needsRoot,
@@ -79,7 +79,7 @@ test('a flood of 150 % loses a third at the port and nothing at its sender', {
     'guest.workload={kind: idle}',
     'link.rate=50mbit',
     'migration.marking={bulk: LE, final: CS7}',
-    'migration.max_total_time=5s',
+    'migration.max_total_time=3s',
     'cross_traffic=[{kind: udp-cbr, rate: 75mbit, class: best-effort}]',
   ])
   balancedFrames(result)
