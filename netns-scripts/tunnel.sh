@@ -3,10 +3,13 @@
 # New connections find the guest at its new address by name; the tunnel is for those that exist.
 #
 #   sudo netns-scripts/tunnel.sh up OLD-NAMESPACE OLD-HOST-ADDRESS NEW-NAMESPACE NEW-HOST-ADDRESS GUEST-ADDRESS GUEST-DEVICE
+#   sudo netns-scripts/tunnel.sh prepare (the same)
+#   sudo netns-scripts/tunnel.sh switch OLD-NAMESPACE GUEST-ADDRESS
 #   sudo netns-scripts/tunnel.sh down OLD-NAMESPACE NEW-NAMESPACE GUEST-ADDRESS
 #
 # The addresses are those by which the hosts reach each other. GUEST-DEVICE is the new host's, behind which the guest
-# now is. ipip where the kernel has it, else vxlan; the device is called pw-tunnel on both hosts.
+# now is. ipip where the kernel has it, else vxlan; the device is called pw-tunnel on both hosts, and what goes through
+# it keeps its DSCP outside. `up` is prepare and switch: until the switch the guest is found at its old host.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
@@ -15,12 +18,17 @@ tunnel=pw-tunnel
 near=169.254.77.1
 far=169.254.77.2
 
+# The cards of a vxlan's ends: the neighbour is permanent, so that no ARP goes through the tunnel.
+mac=02:70:77:00:02:0
+
 # tunnel_device NAMESPACE OWN-ADDRESS PEER-ADDRESS OWN-END PEER-END
 tunnel_device() {
   if [ "$kind" = ipip ]; then
-    run ip -n "$1" link add "$tunnel" type ipip local "$2" remote "$3"
+    run ip -n "$1" link add "$tunnel" type ipip local "$2" remote "$3" tos inherit
   else
-    run ip -n "$1" link add "$tunnel" type vxlan id 17 local "$2" remote "$3" dstport 4789
+    run ip -n "$1" link add "$tunnel" address "$mac${4##*.}" type vxlan id 17 local "$2" remote "$3" \
+      dstport 4789 tos inherit
+    run ip -n "$1" neighbour add "$5" lladdr "$mac${5##*.}" dev "$tunnel" nud permanent
   fi
   run ip -n "$1" address add "$4" peer "$5/32" dev "$tunnel"
   # Forwarded packets come in where the route back would not go.
@@ -39,18 +47,27 @@ kind_of() {
   fi
 }
 
+# switch_over OLD-NAMESPACE GUEST: from here on the old host sends what comes for the guest after it.
+switch_over() {
+  run ip -n "$1" route replace "$2/32" via "$far" dev "$tunnel" onlink
+}
+
 need_root
 need ip iproute2
 need sysctl procps
 case ${1-} in
-  up)
-    [ $# = 7 ] || die 2 'usage: tunnel.sh up OLD-NAMESPACE OLD-HOST NEW-NAMESPACE NEW-HOST GUEST GUEST-DEVICE'
+  up | prepare)
+    [ $# = 7 ] || die 2 "usage: tunnel.sh $1 OLD-NAMESPACE OLD-HOST NEW-NAMESPACE NEW-HOST GUEST GUEST-DEVICE"
     kind=$(kind_of "$2")
     tunnel_device "$4" "$5" "$3" "$far" "$near"
     run ip -n "$4" route replace "$6/32" dev "$7"
     tunnel_device "$2" "$3" "$5" "$near" "$far"
-    run ip -n "$2" route replace "$6/32" via "$far" dev "$tunnel" onlink
+    [ "$1" = prepare ] || switch_over "$2" "$6"
     echo "$kind"
+    ;;
+  switch)
+    [ $# = 3 ] || die 2 'usage: tunnel.sh switch OLD-NAMESPACE GUEST'
+    switch_over "$2" "$3"
     ;;
   down)
     [ $# = 4 ] || die 2 'usage: tunnel.sh down OLD-NAMESPACE NEW-NAMESPACE GUEST'
@@ -58,5 +75,5 @@ case ${1-} in
     run ip -n "$3" link del "$tunnel"
     run ip -n "$3" route del "$4/32"
     ;;
-  *) die 2 "tunnel.sh up or down, not '${1-}'" ;;
+  *) die 2 "tunnel.sh up, prepare, switch or down, not '${1-}'" ;;
 esac

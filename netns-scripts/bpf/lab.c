@@ -23,6 +23,7 @@
 #define VLAN_MIGRATION 100 // and those of the further parallel paths after it
 #define MOST_PATHS 8
 #define VLAN_TENANTS 200
+#define GUEST_NETWORKS 78 // 10.78.x.x is behind the hosts, and crosses the tenants' network
 #define FIRST_LEAF 0x10010 // class 1:FN1P: flow F, path N, PCP P; 1:10 is PCP 0, 1:17 is PCP 7
 #define PATH_SHIFT 8
 #define FLOW_SHIFT 12
@@ -71,7 +72,7 @@ int push_tag(struct __sk_buff *skb)
 	// Anything without an address of the lab would travel untagged, which no VLAN switch would carry.
 	if (read_fields(skb, &fields))
 		return TC_ACT_SHOT;
-	vid = fields.address[2];
+	vid = fields.address[1] == GUEST_NETWORKS ? VLAN_TENANTS : fields.address[2];
 	if (!is_carried(vid))
 		return TC_ACT_SHOT;
 	if (bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), vid | pcp_by_dscp[fields.dscp & 63] << 13))

@@ -14,6 +14,8 @@ export type Command =
   | { readonly do: 'answer' }
   /** To a client of the guest. */
   | { readonly do: 'finish'; readonly how: unknown }
+  /** To a client of the guest: the guest's name stands for this address from now on. */
+  | { readonly do: 'moved'; readonly address: string }
   | { readonly do: 'cancel' }
   | { readonly do: 'quit' }
 
@@ -51,6 +53,9 @@ function parseCommand(line: string): Command {
     case 'finish':
       if (!('how' in value)) throw bad('"finish" needs a "how"')
       return { do: 'finish', how: value.how }
+    case 'moved':
+      if (!('address' in value) || typeof value.address !== 'string') throw bad('"moved" needs an "address"')
+      return { do: 'moved', address: value.address }
     case 'answer':
     case 'cancel':
     case 'quit':

@@ -7,9 +7,12 @@
 export interface GuestCard {
   readonly mac: string
   readonly address: string
+  /** A further address, that of the guest's new network; the other is then its old one. */
+  readonly newAddress?: string
   /** UDP port that answers; others are silent. */
   readonly port: number
-  readonly vlan: number
+  /** Absent: its frames carry no tag, and those that do are not for it. */
+  readonly vlan?: number
   readonly dscp: number
   readonly pcp: number
   /** Written into each answer: which host the guest runs on, 1..255. */
@@ -33,12 +36,13 @@ const arpPcp = 0
 
 export class GuestFrames {
   private readonly mac: Buffer
-  private readonly address: Buffer
+  private readonly addresses: readonly Buffer[]
   private readonly out = Buffer.alloc(ethernetBytes + tagBytes + 1500)
 
   constructor(private readonly card: GuestCard) {
     this.mac = Buffer.from(card.mac.replaceAll(':', ''), 'hex')
-    this.address = Buffer.from(card.address.split('.').map(Number))
+    const addresses = card.newAddress === undefined ? [card.address] : [card.address, card.newAddress]
+    this.addresses = addresses.map((address) => Buffer.from(address.split('.').map(Number)))
   }
 
   /** The answer to the first `length` bytes of `bytes`, valid until the next call; undefined when there is none. */
@@ -61,17 +65,29 @@ export class GuestFrames {
   /** A gratuitous ARP (RFC 5227 section 3): whoever hears it learns where the guest is now, switches above all. */
   announcement(): Buffer {
     const everybody = Buffer.alloc(6, 0xff)
-    return this.arpFrame(arpRequest, everybody, Buffer.alloc(6), this.address)
+    const [address] = this.addresses
+    return this.arpFrame(arpRequest, address!, everybody, Buffer.alloc(6), address!)
   }
 
   private arp(packet: Buffer): Buffer | undefined {
     if (packet.length < arpBytes || packet.readUInt16BE(6) !== arpRequest) return undefined
-    if (!packet.subarray(24, 28).equals(this.address)) return undefined
+    const asked = this.own(packet.subarray(24, 28))
+    if (asked === undefined) return undefined
     const asker = packet.subarray(8, 14)
-    return this.arpFrame(arpReply, asker, asker, packet.subarray(14, 18))
+    return this.arpFrame(arpReply, asked, asker, asker, packet.subarray(14, 18))
   }
 
-  private arpFrame(operation: number, to: Buffer, targetMac: Buffer, targetAddress: Buffer): Buffer {
+  private own(address: Buffer): Buffer | undefined {
+    return this.addresses.find((one) => one.equals(address))
+  }
+
+  private arpFrame(
+    operation: number,
+    sender: Buffer,
+    to: Buffer,
+    targetMac: Buffer,
+    targetAddress: Buffer,
+  ): Buffer {
     const at = this.header(to, arpPcp, etherTypes.arp)
     const { out } = this
     out.writeUInt16BE(1, at) // Ethernet
@@ -79,7 +95,7 @@ export class GuestFrames {
     out.writeUInt16BE(0x0604, at + 4) // lengths of the addresses
     out.writeUInt16BE(operation, at + 6)
     this.mac.copy(out, at + 8)
-    this.address.copy(out, at + 14)
+    sender.copy(out, at + 14)
     targetMac.copy(out, at + 18)
     targetAddress.copy(out, at + 24)
     return out.subarray(0, at + arpBytes)
@@ -92,7 +108,7 @@ export class GuestFrames {
     if (!isWhole || total > out.length - ethernetBytes - tagBytes) return undefined
     if (packet[0] !== 0x45 || packet[9] !== protocolUdp || (packet.readUInt16BE(6) & 0x3fff) !== 0)
       return undefined
-    if (!packet.subarray(16, 20).equals(this.address) || packet.readUInt16BE(22) !== card.port)
+    if (this.own(packet.subarray(16, 20)) === undefined || packet.readUInt16BE(22) !== card.port)
       return undefined
     const at = this.header(frame.subarray(6, 12), card.pcp, etherTypes.ipv4)
     packet.copy(out, at, 0, total)
@@ -119,11 +135,15 @@ export class GuestFrames {
     out.writeUInt16BE(~folded(sum) & 0xffff || 0xffff, at + 6)
   }
 
-  /** Ethernet header and tag; returns where the packet begins. */
+  /** Ethernet header, and tag if there is one; returns where the packet begins. */
   private header(to: Buffer, pcp: number, etherType: number): number {
     const { out, card } = this
     to.copy(out, 0)
     this.mac.copy(out, 6)
+    if (card.vlan === undefined) {
+      out.writeUInt16BE(etherType, 12)
+      return ethernetBytes
+    }
     out.writeUInt16BE(etherTypes.tag, 12)
     out.writeUInt16BE((pcp << 13) | card.vlan, 14)
     out.writeUInt16BE(etherType, 16)

@@ -71,11 +71,21 @@ function outageText(outage: OutageResult): string {
   return [
     `  outage      ${fixed(client_ms)} ms for a client that asks ${rate_per_s} times a second (${name})${onWire}${more}`,
     `              ${outage.probes_lost} of ${outage.probes_sent} questions were never answered`,
+    ...movedLines(outage),
     columns(
       heads,
       outage.timeline.map(({ at_ms, what }) => [fixed(at_ms, 3), what]),
     ),
   ].join('\n')
+}
+
+function movedLines({ moved }: OutageResult): string[] {
+  if (moved === undefined) return []
+  const { tunnel, new_address, probes_sent, probes_lost } = moved
+  return [
+    `  network     moved: the old connection goes on through a tunnel (${tunnel}), new ones go to ${new_address},`,
+    `              where ${probes_lost} of ${probes_sent} questions were never answered`,
+  ]
 }
 
 function diskRow({ disk }: MigrationResult): [string, string][] {

@@ -1,5 +1,6 @@
 /** The outage of a run: the client's own report, the agents' clocks and the captures, put on one time line. */
 
+import type { NewcomerReport } from '../agent/client/newcomer.js'
 import type { ClientReport } from '../agent/client/outage.js'
 import type { WireOutage } from '../analysis/client-watch.js'
 import { ms, type OutageResult } from './result.js'
@@ -13,6 +14,12 @@ export interface OutageInput {
   readonly beganUnixNs: number
   /** When the guest was suspended and when it ran at the destination; absent without a handover. */
   readonly handoverUnixNs?: readonly [suspended: number, resumed: number]
+  /** The guest went to another network; absent when it did not. */
+  readonly moved?: {
+    readonly tunnel: string
+    readonly switchedUnixNs: number
+    readonly newcomer: NewcomerReport
+  }
 }
 
 export function outageResult(input: OutageInput): OutageResult {
@@ -34,17 +41,38 @@ export function outageResult(input: OutageInput): OutageResult {
       rtt_ms: roundTripNs === null ? null : ms(roundTripNs),
     })),
     wire,
+    ...(input.moved === undefined ? {} : { moved: movedResult(input.moved, at) }),
+  }
+}
+
+function movedResult(
+  { tunnel, switchedUnixNs, newcomer }: NonNullable<OutageInput['moved']>,
+  at: (unixNs: number) => number,
+): NonNullable<OutageResult['moved']> {
+  const { address, asked, unanswered, firstAskedUnixNs, firstAnsweredUnixNs } = newcomer
+  const orNull = (unixNs: number | undefined): number | null => (unixNs === undefined ? null : at(unixNs))
+  return {
+    tunnel,
+    tunnel_ms: at(switchedUnixNs),
+    new_address: address,
+    first_connected_ms: orNull(firstAskedUnixNs),
+    first_answer_ms: orNull(firstAnsweredUnixNs),
+    probes_sent: asked,
+    probes_lost: unanswered,
   }
 }
 
 function timeline(
-  { report: { gap }, wire, handoverUnixNs }: OutageInput,
+  { report: { gap }, wire, handoverUnixNs, moved }: OutageInput,
   at: (unixNs: number) => number,
 ): OutageResult['timeline'] {
+  const firstAsked = moved?.newcomer.firstAskedUnixNs
   const rows: [at_ms: number | null | undefined, what: string][] = [
     [at(gap.fromNs), 'last answer before the gap at the client'],
     [handoverUnixNs && at(handoverUnixNs[0]), 'guest suspended at the source'],
     [handoverUnixNs && at(handoverUnixNs[1]), 'guest running at the destination'],
+    [moved && at(moved.switchedUnixNs), 'old host sends on through the tunnel'],
+    [firstAsked === undefined ? null : at(firstAsked), 'first new connection to the new address'],
     [rounded(wire?.announced_ms), 'gratuitous ARP from the destination'],
     [rounded(wire?.first_question_ms), 'first question at the destination'],
     [rounded(wire?.first_answer_ms), 'first answer from the destination'],

@@ -132,6 +132,18 @@ export interface OutageResult {
   readonly latency: readonly { readonly at_ms: number; readonly rtt_ms: number | null }[]
   /** The same gap in the captures; null when they were not analysed. */
   readonly wire: WireOutage | null
+  /** With `client.network: other`, once the guest was handed over; what is above is then of the old connection. */
+  readonly moved?: {
+    /** `ipip` or `vxlan`, and when the old host began to send on through it. */
+    readonly tunnel: string
+    readonly tunnel_ms: number
+    readonly new_address: string
+    /** New connections, by the guest's name: when the first went to the new address, and was answered; null: never. */
+    readonly first_connected_ms: number | null
+    readonly first_answer_ms: number | null
+    readonly probes_sent: number
+    readonly probes_lost: number
+  }
 }
 
 /** Every field of result.json. Parts that a prediction cannot have are empty there. */

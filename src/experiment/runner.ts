@@ -5,7 +5,6 @@
 
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { ClientReport } from '../agent/client/outage.js'
 import { monotonicNs } from '../agent/clock.js'
 import type { LaneEndpoint } from '../agent/session.js'
 import type { Progress } from '../agent/source.js'
@@ -31,7 +30,7 @@ import { resolveDataplane } from '../topology/requirements.js'
 import { guestCard, pathVlan, vlanIds } from '../topology/spec.js'
 import { version } from '../topology/version.js'
 import { tracedWrites } from '../workload/trace.js'
-import { ClientView, clientFlow, guestCards } from './client-view.js'
+import { type ClientsReport, ClientView, clientFlows, GuestMove, guestCards } from './client-view.js'
 import { type FidelityInput, fidelityOf } from './fidelity.js'
 import { type FloodOutcome, floodOutcome } from './flood-check.js'
 import type { RunHooks } from './jobs.js'
@@ -139,8 +138,10 @@ interface Measured {
   captures: Partial<Record<CaptureName, CaptureSummary>>
   queues: readonly QueueCounters[]
   analysis?: RunAnalysis
-  /** What the guest's client saw. */
-  client?: ClientReport
+  /** What the guest's clients saw. */
+  client?: ClientsReport
+  /** When the tunnel took over what comes for the guest's old address. */
+  switchedUnixNs?: number
   /** Unix nanoseconds: start of the migration; guest suspended, and running at the destination. */
   beganUnixNs?: number
   handoverUnixNs?: readonly [suspended: number, resumed: number]
@@ -156,6 +157,7 @@ class Run {
   #pair: MigrationPair | undefined
   #traffic: CrossTraffic | undefined
   #client: ClientView | undefined
+  #move: GuestMove | undefined
   #trafficError: PagewireError | undefined
   #meter: Meter | undefined
   #current: Promise<void> = Promise.resolve()
@@ -244,8 +246,9 @@ class Run {
       congestionControl: scenario.migration.congestionControl,
       offloads: false,
       ...(scenario.path === undefined ? {} : { path: scenario.path }),
-      ...(scenario.client === undefined ? {} : { guest: scenario.client.port }),
+      ...(scenario.client === undefined || scenario.client.move ? {} : { guest: scenario.client.port }),
     })
+    if (scenario.client?.move) this.#move = await GuestMove.prepare(this.#lab())
   }
 
   /** Agents take as long to start as captures do; none of them says a word before all captures run. */
@@ -345,6 +348,7 @@ class Run {
         onJournal: (entry) => {
           directory.event(entry)
           this.#journal.push(entry)
+          if (entry.event === 'view' && entry.phase === 'postcopy') this.#move?.follow(this.#client)
           onJournal?.(entry)
         },
         ...(onProgress === undefined ? {} : { onProgress }),
@@ -371,6 +375,8 @@ class Run {
   async #stopAsking(): Promise<void> {
     const { beganUnixNs, handoverUnixNs, pair } = this.#measured
     if (this.#client === undefined || beganUnixNs === undefined) return
+    const switchedUnixNs = await this.#move?.switchedUnixNs
+    if (switchedUnixNs !== undefined) this.#measured.switchedUnixNs = switchedUnixNs
     const where = handoverUnixNs !== undefined ? 'destination' : pair === undefined ? 'any' : 'source'
     this.#measured.client = await this.#client.finish(where, beganUnixNs)
   }
@@ -464,7 +470,7 @@ class Run {
       const stream = scenario.crossTraffic[i]
       return stream === undefined ? [] : [crossFlow(stream, i, serverAddress, port)]
     })
-    const client = scenario.client === undefined ? [] : [clientFlow(scenario.client)]
+    const client = scenario.client === undefined ? [] : clientFlows(scenario.client)
     return [...migration, ...this.#storageFlow(), ...cross, ...client]
   }
 
@@ -529,12 +535,17 @@ class Run {
   }
 
   #outage(): RunResult['outage'] {
-    const { client, beganUnixNs, handoverUnixNs, analysis } = this.#measured
+    const { client, beganUnixNs, handoverUnixNs, analysis, switchedUnixNs } = this.#measured
     const asked = this.#input.scenario.client
     if (client === undefined || asked === undefined || beganUnixNs === undefined) return null
+    const moved =
+      this.#move === undefined || switchedUnixNs === undefined || client.newcomer === undefined
+        ? undefined
+        : { tunnel: this.#move.tunnel, switchedUnixNs, newcomer: client.newcomer }
     return outageResult({
       client: asked,
-      report: client,
+      report: client.report,
+      ...(moved === undefined ? {} : { moved }),
       wire: analysis?.outage ?? null,
       beganUnixNs,
       ...(handoverUnixNs === undefined ? {} : { handoverUnixNs }),

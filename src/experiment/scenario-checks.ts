@@ -30,6 +30,7 @@ export function contradictions(document: ScenarioDocument, scenario: Scenario): 
     ...workloadProblems(document, scenario),
     ...migrationProblems(scenario),
     ...strategyProblems(scenario),
+    ...clientProblems(document),
     ...document.cross_traffic.flatMap((_, i) => [...streamProblems(document, scenario, i)]),
   ]
 }
@@ -48,6 +49,15 @@ function* linkProblems({ link, path }: Scenario): Iterable<Problem> {
   if (path.policeBps === 0) yield problem('path.police', 'it must be more than 0')
   if (link.discipline === 'fifo') {
     yield problem('path.police', 'a class needs a queue of its own to be limited: discipline strict or ets')
+  }
+}
+
+function* clientProblems({ client }: ScenarioDocument): Iterable<Problem> {
+  if (client.network === 'other' && client.port === 'own') {
+    yield problem('client.port', 'a guest in another network is reached through the congested port')
+  }
+  if (client.network === 'other' && client.rate === 0) {
+    yield problem('client.network', 'nobody asks the guest: give client.rate too')
   }
 }
 

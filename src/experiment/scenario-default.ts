@@ -38,6 +38,7 @@ client:                       # asks the guest over the tenants' network: the ou
   rate: 1000                  # questions per second; 0: nobody asks
   class: best-effort          # of questions and answers
   port: congested             # once the guest has moved, questions share the congested port | own: they do not
+  network: same               # other: the guest gets a new address, and a tunnel carries its old connections
 
 capture: { snaplen: 128 }     # bytes kept of each frame
 dataplane: auto               # auto: what the box can do | vlan | tc-bpf

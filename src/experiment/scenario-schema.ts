@@ -307,6 +307,16 @@ const client = section('who asks the guest over the tenants’ network, wherever
     title:
       'how questions reach a guest that has moved: through the congested port, or beside its queues, as over a link of their own',
   },
+  network: {
+    enum: ['same', 'other'],
+    default: 'same',
+    title:
+      'other: the guest gets a new address at the destination; its old host sends old connections after it through a tunnel, new ones find it by name',
+  },
+  name_ttl: ref('duration', {
+    default: '100ms',
+    title: 'with network other: how long an answer of the name service holds',
+  }),
 })
 
 const classes = {
@@ -452,6 +462,8 @@ export interface ScenarioDocument {
     readonly rate: number
     readonly class: string | number
     readonly port: 'congested' | 'own'
+    readonly network: 'same' | 'other'
+    readonly name_ttl: string
   }
   readonly classes: Readonly<Record<string, { readonly dscp?: number; readonly pcp?: number }>>
   readonly path?: {

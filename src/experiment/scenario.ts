@@ -58,6 +58,8 @@ export interface Client {
   readonly trafficClass: TrafficClass
   /** How questions reach a guest that has moved: through the congested port's queues, or beside them. */
   readonly port: 'congested' | 'own'
+  /** The guest moves to another network; its name's answers hold for so long. */
+  readonly move?: { readonly nameTtlNs: number }
 }
 
 /** The congested port. */
@@ -253,7 +255,7 @@ function converted(document: ScenarioDocument, source: ScenarioText, beside: Rea
     crossTraffic: document.cross_traffic.map((stream, i) =>
       streamOf(stream, i, { link, marking, place, classAt }),
     ),
-    ...given('client', clientOf(document.client, classAt)),
+    ...given('client', clientOf(document.client, classAt, place)),
     marking,
     capture: { snaplenBytes: document.capture.snaplen },
     dataplane: document.dataplane,
@@ -489,10 +491,12 @@ function streamOf(
   }
 }
 
-function clientOf(client: ScenarioDocument['client'], classAt: ClassAt): Client | undefined {
-  const { rate, port } = client
+function clientOf(client: ScenarioDocument['client'], classAt: ClassAt, place: Place): Client | undefined {
+  const { rate, port, network } = client
   const trafficClass = classAt(['client', 'class'], client.class)
-  return rate === 0 ? undefined : { rate, trafficClass, port }
+  const nameTtlNs = place(['client', 'name_ttl'], () => parseDurationNs(client.name_ttl))
+  if (rate === 0) return undefined
+  return { rate, trafficClass, port, ...(network === 'other' ? { move: { nameTtlNs } } : {}) }
 }
 
 function optional<T>(

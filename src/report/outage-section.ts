@@ -14,6 +14,7 @@ export function outageSection(outage: OutageResult): Section {
     title: 'What a client of the guest saw',
     body:
       `<p>The longest time without an answer was <strong>${number(client_ms)} ms</strong>${onWire}, for a client that asks ${rate_per_s} times a second (${escapeHtml(name)}); ${probes_lost} of ${probes_sent} questions were never answered.${still}</p>` +
+      movedText(outage) +
       outageFigure(outage) +
       table(
         ['ms since the start', 'what happened'],
@@ -22,6 +23,12 @@ export function outageSection(outage: OutageResult): Section {
         [1],
       ),
   }
+}
+
+function movedText({ moved }: OutageResult): string {
+  if (moved === undefined) return ''
+  const { tunnel, tunnel_ms, new_address, probes_lost, probes_sent } = moved
+  return `<p>The guest moved to another network. That was its old connection, which from ${number(tunnel_ms)} ms on came through a tunnel (${escapeHtml(tunnel)}) between the hosts. New connections by its name went to ${escapeHtml(new_address)}, where ${probes_lost} of ${probes_sent} questions were never answered.</p>`
 }
 
 function outageFigure({ latency, from_ms, to_ms, timeline }: OutageResult): string {

@@ -30,7 +30,7 @@ const info: SchemeInfo = {
   idea: 'Copy the disk in bulk while the guest runs and forward every write since then in order; slow down who writes too much.',
   source: 'Bradford, Kotsovinos, Feldmann & Schiöberg, VEE 2007',
   origin: 'published',
-  ours: 'The constants are from memory of the paper. A forwarded write is a whole block. Writes are delayed apart from what the guest does in memory. The tunnel for old connections is netns-scripts/tunnel.sh, by hand; run does not change the guest’s network.',
+  ours: 'The constants are from memory of the paper. A forwarded write is a whole block. Writes are delayed apart from what the guest does in memory. The new network, with tunnel and name service, is client.network: other, for any scheme; the old host is told at the handover, and the tunnel is made beforehand.',
   options: optionHelp(options),
 }
 

@@ -199,6 +199,20 @@ export const guestCard = {
   port: 7,
 } as const
 
+/**
+ * A guest that moves to another network: behind each host is one (netns-scripts/guest-networks.sh), and the tunnel
+ * between the hosts has its ends on addresses of its own.
+ */
+export const guestNetworks = {
+  /** The guest's address behind the source, and the one that it gets behind the destination. */
+  oldAddress: '10.78.1.10',
+  newAddress: '10.78.2.10',
+  /** The guest's card on each host. */
+  device: 'card',
+  /** The destination's end of the tunnel. */
+  tunnelEnd: '10.77.200.102',
+} as const
+
 /** The host's only network card. Frames are captured here: it sees every tag in both directions. */
 export const hostDevice = 'uplink'
 

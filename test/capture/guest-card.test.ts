@@ -62,6 +62,19 @@ test('a question comes back with the guest’s own addresses and mark, and says 
   assert.deepEqual(ip.subarray(28, 40), asked.subarray(46, 58), 'the rest of the payload is the client’s')
 })
 
+test('in another network it answers at both of its addresses, without a tag', () => {
+  const { vlan: _vlan, ...untagged } = card
+  const frames = new GuestFrames({ ...untagged, address: '10.78.1.10', newAddress: card.address })
+  const tagged = Buffer.from(question())
+  const plain = Buffer.concat([tagged.subarray(0, 12), tagged.subarray(16)])
+  const back = frames.answer(plain, plain.length)
+  assert.equal(back?.length, plain.length)
+  assert.equal(back?.readUInt16BE(12), 0x0800)
+  assert.deepEqual([...back.subarray(14 + 12, 14 + 16)], [10, 77, 200, 100], 'where it was asked')
+  assert.equal(frames.answer(tagged, tagged.length), undefined, 'somebody else’s VLAN')
+  assert.equal(frames.announcement().readUInt16BE(12), 0x0806)
+})
+
 test('checksums of the answer hold', () => {
   for (const length of [16, 17, 72, 1472]) {
     const ip = answer(question({ length }))?.subarray(18)

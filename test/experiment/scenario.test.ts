@@ -192,6 +192,8 @@ const mistakes: readonly (readonly [string, RegExp, string])[] = [
   ['link: { discipline: ets, weights: { CS7: 0 } }', /link\.weights\.CS7: 0 is out of range/, 'bad-value'],
   ['link: { delay: 1ms, jitter: 2ms }', /^s\.yaml:1:29: link\.jitter: it must not be more/, 'contradiction'],
   ['link: { reorder: 1% }', /link\.reorder: frames can only overtake delayed ones/, 'contradiction'],
+  ['client: { network: other, port: own }', /client\.port: a guest in another network/, 'contradiction'],
+  ['client: { network: other, rate: 0 }', /client\.network: nobody asks the guest/, 'contradiction'],
   ['path: { remark: 8 }', /^s\.yaml:1:17: path\.remark: 8 is out of range/, 'bad-value'],
   ['path: { police: 10 }', /path\.police: 10 is not a rate/, 'bad-unit'],
   [

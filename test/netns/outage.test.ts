@@ -66,6 +66,46 @@ for (const strategy of ['stop-and-copy', 'pre-copy']) {
   })
 }
 
+test('to another network: the old connection goes on through a real tunnel, new ones find the new address', {
+  skip: needsRoot,
+}, async (t) => {
+  const before = traces()
+  const { result } = await run(
+    join(temporaryDirectory(t), 'run'),
+    [
+      ...settings,
+      'guest.memory=2MiB',
+      'guest.disk.size=1MiB',
+      'migration.strategy=bradford',
+      'migration.options={}',
+      'client.network=other',
+    ],
+    ['--force'],
+  )
+  assert.equal(result.outcome, 'completed', story(result))
+  assert.equal(migrationOf(result).verified, true)
+  const outage = outageOf(result)
+  const { moved, wire, client_ms, open } = outage
+  assert.ok(moved !== undefined && wire !== null, JSON.stringify(outage))
+  t.diagnostic(`outage ${client_ms} ms, ${moved.tunnel} from ${moved.tunnel_ms} ms on`)
+  assert.ok(['ipip', 'vxlan'].includes(moved.tunnel))
+  assert.equal(open, false, 'the old connection is answered again, at its old address')
+  assert.ok(Math.abs(client_ms - wire.gap_ms) <= 2, 'client and captures agree within 2 ms')
+  assert.ok(at(outage, /running/) <= moved.tunnel_ms && at(outage, /suspended/) <= at(outage, /running/))
+  assert.ok(moved.first_connected_ms !== null && moved.first_connected_ms >= moved.tunnel_ms)
+  assert.ok(moved.first_answer_ms !== null && moved.probes_sent > moved.probes_lost)
+
+  assert.equal((result.marks as { frames_wrong: number }).frames_wrong, 0, story(result))
+  assert.equal((result.ledger as { balanced: boolean }).balanced, true, story(result))
+  const rows = classesOf(result).filter(({ direction }) => direction === 'client-to-server')
+  const row = (role: string) => rows.find((one) => one.role === role)
+  const tunnel = row('tunnel')
+  assert.deepEqual([tunnel?.vlan, tunnel?.pcp, tunnel?.dscp], [200, 4, 34], 'marked as what it carries')
+  assert.ok((tunnel?.packets_delivered ?? 0) > 10, 'questions crossed the congested port in it')
+  assert.ok((row('client by name')?.packets_delivered ?? 0) > 10)
+  assert.deepEqual(traces(), before, 'nothing is left behind')
+})
+
 test('an aborted migration leaves the guest answering at the source', { skip: needsRoot }, async (t) => {
   const { result } = await run(join(temporaryDirectory(t), 'run'), [
     ...settings,

@@ -19,6 +19,8 @@ export interface ClientJob {
   readonly pcp: number
   /** Questions per second. */
   readonly rate: number
+  /** Others connect by the guest's name, whose answers hold for so long; absent: nobody does. */
+  readonly nameTtlNs?: number
 }
 
 /** `| magic | session | number | host that answers, 0 in a question | 0 |`, 4 4 4 2 2 bytes. */
@@ -82,6 +84,15 @@ export class Asker {
   /** Resolves when the guest answers; false when it does not within the time. */
   answered(timeoutMs: number): Promise<boolean> {
     return within(timeoutMs, () => this.#answers >= this.#answersEnough)
+  }
+
+  /** When the first question was sent and when the first answer arrived, ns since 1970; absent: none yet. */
+  get first(): { readonly askedUnixNs: number | undefined; readonly answeredUnixNs: number | undefined } {
+    const answered = this.#answeredNs.filter((ns) => ns > 0)
+    return {
+      askedUnixNs: this.#sentNs[0],
+      answeredUnixNs: answered.length === 0 ? undefined : Math.min(...answered),
+    }
   }
 
   /**

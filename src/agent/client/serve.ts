@@ -3,12 +3,13 @@
 import { messageOf, PagewireError } from '../../support/errors.js'
 import { readCommands, writeEvent } from '../control.js'
 import { Asker, type ClientJob } from './asker.js'
+import { Newcomer, type NewcomerReport } from './newcomer.js'
 import type { ClientReport } from './outage.js'
 
 export type ClientEvent =
   /** Whether the guest answers. */
   | { readonly event: 'asking'; readonly answered: boolean }
-  | { readonly event: 'client-report'; readonly report: ClientReport }
+  | { readonly event: 'client-report'; readonly report: ClientReport; readonly newcomer?: NewcomerReport }
   | { readonly event: 'error'; readonly code: string; readonly message: string; readonly next?: string }
 
 export interface FinishHow {
@@ -28,25 +29,37 @@ export async function serveClient(streams: {
   const say = (event: ClientEvent): void => writeEvent(streams.output, event)
   const fail = (error: unknown): void => say(errorEvent(error))
   let asker: Asker | undefined
+  let newcomer: Newcomer | undefined
   try {
     for await (const command of readCommands(streams.input)) {
       if (command.do === 'quit') break
       if (command.do === 'start' && asker === undefined) {
         // The runner is of the same build.
-        asker = new Asker(command.job as ClientJob, fail)
+        const job = command.job as ClientJob
+        asker = new Asker(job, fail)
         asker.start()
+        if (job.nameTtlNs !== undefined) newcomer = new Newcomer(job, job.nameTtlNs, fail)
         asker.answered(firstAnswerMs).then((answered) => say({ event: 'asking', answered }), fail)
       }
+      if (command.do === 'moved') newcomer?.guestMoved(command.address)
       if (command.do === 'finish' && asker !== undefined) {
-        const { host, mostMs, fromUnixNs } = command.how as FinishHow
-        const reporting = asker.finish(host, mostMs, fromUnixNs)
-        reporting.then((report) => say({ event: 'client-report', report }), fail)
+        finish(asker, newcomer, command.how as FinishHow).then(say, fail)
       }
     }
   } catch (error) {
     fail(error)
   }
   asker?.close()
+  newcomer?.close()
+}
+
+async function finish(asker: Asker, newcomer: Newcomer | undefined, how: FinishHow): Promise<ClientEvent> {
+  const { host, mostMs, fromUnixNs } = how
+  const [report, told] = await Promise.all([
+    asker.finish(host, mostMs, fromUnixNs),
+    newcomer?.finish(mostMs, fromUnixNs),
+  ])
+  return { event: 'client-report', report, ...(told === undefined ? {} : { newcomer: told }) }
 }
 
 function errorEvent(error: unknown): ClientEvent {
