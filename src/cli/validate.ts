@@ -1,11 +1,13 @@
 /** `pagewire validate`: does priority help, and what does it cost, with statistics behind the answer. */
 
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { migrationClaims } from '../experiment/claims.js'
 import type { RunResult } from '../experiment/result.js'
 import { RunDirectory } from '../experiment/run-directory.js'
 import { runScenario } from '../experiment/runner.js'
+import { RunsAhead, type Turn } from '../experiment/runs-ahead.js'
 import { readScenario } from '../experiment/scenario.js'
 import { writeScenario } from '../experiment/scenario-file.js'
 import type { Verdict } from '../experiment/statistics.js'
@@ -47,19 +49,22 @@ change with a 95 % interval (BCa bootstrap) and a sign-flip permutation test.
 
 PASS (exit 0): the marks improve what --decide names, by more than --min-effect, and every --claim holds. FAIL (exit
 4): they do not; no effect is a FAIL. INCONCLUSIVE (exit 5): the pairs do not tell. Looking again after every few pairs
-does not raise the error rate: each look spends a part of it. Six pairs are the least that can tell.
+does not raise the error rate: each look spends a part of it. Eight pairs are the least for an early answer, six for one
+at the end of the time or of --pairs. The next run's lab, agents and cross-traffic are made ready while the last frames
+of a run are written and analysed; no two migrate at once.
 
 A run that hits its time limit is cut off, and counts: its goodput is the rate that it had, its total time and pages
 are at least what they had come to, its downtime is unknown, and no verdict leans on more than that. The limit is four
 times what the marked run of the warm-up took, within 10 to 30 s, and less (5 s at least) where ten pairs would not fit
-into --max-time; --run-limit sets another. Invalid runs are replaced
-and counted. What the other tenants pay is in the same table. Needs root.`),
+into --max-time. Where that run was cut off itself, runs tell nothing but their rate, and many short ones tell it better
+than few long ones: forty pairs are to fit, with 2.5 s at least for each run. --run-limit sets another. Invalid runs are
+replaced and counted. What the other tenants pay is in the same table. Needs root.`),
     )
     .argument('[scenario]', 'what to validate; - reads stdin, without it the default scenario')
     .addOption(setOption())
     .option('-n, --pairs <n>', 'exactly this many pairs, however clear the answer', wholeNumber)
-    .option('--max-pairs <n>', 'no more pairs than this', wholeNumber, 24)
-    .option('--max-time <duration>', 'start no pair that would not end within this time', '7.5min')
+    .option('--max-pairs <n>', 'no more pairs than this', wholeNumber, 80)
+    .option('--max-time <duration>', 'start no pair that would not end within this time', '7.75min')
     .option('--run-limit <duration>', 'cut every run off after this long')
     .option('--min-effect <percent>', 'the least change that counts', '10%')
     .addOption(
@@ -126,12 +131,13 @@ async function run(file: string | undefined, options: Options, command: Command)
   const directory = await RunDirectory.make(path, ['runs'])
   const progress = validationProgress(!quiet && !json, process.stderr)
   const signals = interrupts()
+  const row = inARow({ text, name: input.name, options, base: directory.path, signals })
   let validation: Validation
   try {
     validation = await validate({
       ...plan,
       maxTimeNs,
-      run: (request) => runOne(request, { text, name: input.name, options, base: directory.path, signals }),
+      run: (request, ahead) => row.run(request, ahead),
       nowNs: () => performance.now() * 1e6,
       onStep: (step) => {
         directory.event(step)
@@ -143,6 +149,7 @@ async function run(file: string | undefined, options: Options, command: Command)
     await directory.write('validation.json', `${JSON.stringify(validation, null, 2)}\n`)
   } finally {
     progress.done()
+    await row.close()
     signals.close()
     await directory.seal()
   }
@@ -191,8 +198,17 @@ interface Place {
   readonly signals: Interrupts
 }
 
-async function runOne(request: RunRequest, place: Place): Promise<RunResult> {
-  const { arm, seed, limitNs, label } = request
+function inARow(place: Place): RunsAhead<RunRequest> {
+  const directoryOf = ({ label }: RunRequest): string => join(place.base, 'runs', label)
+  return new RunsAhead<RunRequest>({
+    carryOut: (request, turn) => runOne(request, turn, directoryOf(request), place),
+    same: (a, b) => a.label === b.label && a.limitNs === b.limitNs,
+    dropped: (request) => rm(directoryOf(request), { recursive: true, force: true }),
+  })
+}
+
+async function runOne(request: RunRequest, turn: Turn, directory: string, place: Place): Promise<RunResult> {
+  const { arm, seed, limitNs } = request
   const { scenario, text } = readScenario(
     place.text,
     place.name,
@@ -208,9 +224,11 @@ async function runOne(request: RunRequest, place: Place): Promise<RunResult> {
   return runScenario({
     scenario,
     text,
-    directory: await RunDirectory.make(join(place.base, 'runs', label)),
+    directory: await RunDirectory.make(directory),
     keepCaptures: place.options.keepCaptures === true,
     cancel: place.signals.first,
-    abandon: place.signals.second,
+    abandon: AbortSignal.any([place.signals.second, turn.abandon]),
+    mayBegin: turn.mayBegin,
+    onQuiet: turn.onQuiet,
   })
 }

@@ -110,8 +110,13 @@ export class ClientView {
     this.#agent = agent
   }
 
-  /** Starts to ask; resolves when the guest answers. */
-  static async start(lab: Lab, client: Client, logFile: string): Promise<ClientView> {
+  /** Its process starts at once, and asks from `after` on; resolves when the guest answers. */
+  static async start(
+    lab: Lab,
+    client: Client,
+    logFile: string,
+    after: Promise<unknown>,
+  ): Promise<ClientView> {
     const view = new ClientView(
       new AgentProcess<ClientEvent>({
         name: 'client',
@@ -128,8 +133,9 @@ export class ClientView {
       pcp: client.trafficClass.pcp,
       rate: client.rate,
     }
-    view.#agent.send({ do: 'start', job })
     try {
+      await after
+      view.#agent.send({ do: 'start', job })
       const answered = await view.#next(
         (event) => (event.event === 'asking' ? event.answered : undefined),
         readyTimeoutMs,

@@ -70,6 +70,10 @@ export interface RunInput {
   readonly cancel: AbortSignal
   /** Aborted by the second one: tear down at once. */
   readonly abandon: AbortSignal
+  /** All is prepared before, cross-traffic included, and the migration begins after. */
+  readonly mayBegin?: Promise<void>
+  /** The senders have stopped: what follows takes no more of the box than an analysis does. */
+  readonly onQuiet?: () => void
 }
 
 /** What a report is made of. */
@@ -114,10 +118,15 @@ export async function runScenario(input: RunInput): Promise<RunResult> {
 }
 
 /** Never resolves; rejects when the run is abandoned. */
-function abandoned(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(abandonedError())
-    signal.addEventListener('abort', () => reject(abandonedError()), { once: true })
+async function abandoned(signal: AbortSignal): Promise<never> {
+  await aborted(signal)
+  throw abandonedError()
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
   })
 }
 
@@ -254,9 +263,9 @@ class Run {
   /** Agents take as long to start as captures do; none of them says a word before all captures run. */
   async #startCapturesAndAgents(): Promise<void> {
     this.#input.onPhase?.('starting captures and agents')
-    await together([...this.#startCaptures(), this.#startPair(), this.#startMeter()])
+    const listening = together([...this.#startCaptures(), this.#startPair(), this.#startMeter()])
     // TCP flows connect at once, and the guest tells everybody its address: captures must see it all.
-    await together([this.#startTraffic(), this.#startClient()])
+    await together([listening, this.#startTraffic(listening), this.#startClient(listening)])
   }
 
   #startCaptures(): Promise<void>[] {
@@ -303,14 +312,15 @@ class Run {
     if (this.#pair.storage !== undefined) this.#measured.storage = this.#pair.storage
   }
 
-  async #startClient(): Promise<void> {
+  async #startClient(listening: Promise<void>): Promise<void> {
     const { scenario, directory } = this.#input
     if (scenario.client === undefined) return
-    this.#pair?.answer()
-    this.#client = await ClientView.start(this.#lab(), scenario.client, directory.logFile('client'))
+    const answering = listening.then(() => this.#pair?.answer())
+    const log = directory.logFile('client')
+    this.#client = await ClientView.start(this.#lab(), scenario.client, log, answering)
   }
 
-  async #startTraffic(): Promise<void> {
+  async #startTraffic(listening: Promise<void>): Promise<void> {
     const { scenario } = this.#input
     const lab = this.#lab()
     this.#traffic = await prepareCrossTraffic({
@@ -322,16 +332,19 @@ class Run {
         this.#trafficError ??= error
         this.#pair?.cancel()
       },
+      after: listening,
     })
     this.#measured.trafficPorts = this.#traffic.ports
   }
 
   async #warmUp(): Promise<void> {
-    const { scenario, onPhase, cancel } = this.#input
-    if (scenario.crossTraffic.length === 0) return
-    onPhase?.('warming up')
-    await this.#traffic?.start()
-    await sleep(warmUpMs, cancel)
+    const { scenario, onPhase, cancel, abandon, mayBegin } = this.#input
+    if (scenario.crossTraffic.length > 0) {
+      onPhase?.('warming up')
+      await this.#traffic?.start()
+      await sleep(warmUpMs, cancel)
+    }
+    await Promise.race([mayBegin, aborted(cancel), aborted(abandon)])
   }
 
   async #migrate(): Promise<void> {
@@ -401,6 +414,7 @@ class Run {
     this.#input.onPhase?.('draining')
     await this.#stopAsking()
     await together([this.#stopTraffic(), this.#endPair(), this.#endClient()])
+    this.#input.onQuiet?.()
     const { lab } = this.#measured
     if (lab === undefined) return
     const until = monotonicNs() + drainTimeoutMs * 1e6

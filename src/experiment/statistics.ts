@@ -160,21 +160,23 @@ function isAbove(effects: readonly Effect[], threshold: number, alpha: number, r
 /** One-sided error that a verdict may have over all looks at growing data: that of a two-sided 95 % interval. */
 export const totalAlpha = 0.025
 
+/** Pairs before an early verdict. */
+export const firstLook = 8
+
 /**
  * Looks at growing data and the share of `totalAlpha` that each may spend (Bonferroni, so no assumption): the first
- * is spent where six pairs that all agree can reach it (1/64). Where they do not, only many more tell: a look at
- * eight would need eight that agree.
+ * spends what eight pairs that all agree can reach (1/256), and most is kept for the last, because an answer that eight
+ * pairs do not show needs all the pairs that there is time for. Six that agree would take two thirds of it (1/64).
  */
 const looks: readonly (readonly [pairs: number, alpha: number])[] = [
-  [6, 0.0157],
-  [12, 0.0035],
+  [firstLook, 0.004],
   [16, 0.002],
-  [24, 0.0015],
-  [32, 0.001],
-  [48, 0.0005],
+  [24, 0.002],
+  [40, 0.004],
+  [64, 0.003],
 ]
 
-/** The least number of pairs that can give a verdict. */
+/** The least number of pairs that can give a verdict at all, at the last look or a number fixed beforehand. */
 export const leastPairs = 6
 
 /**

@@ -41,7 +41,10 @@ export interface ValidationInput {
   readonly scenarioLimitNs: number
   /** Given by the user; absent: learnt from the warm-up. */
   readonly limitNs?: number
-  readonly run: (request: RunRequest) => Promise<RunResult>
+  /** What one pass over the guest's memory takes on the idle link. */
+  readonly passNs: number
+  /** `ahead`: what is most likely asked for next. */
+  readonly run: (request: RunRequest, ahead?: RunRequest) => Promise<RunResult>
   readonly nowNs: () => number
   readonly onStep?: (step: ValidationStep) => void
 }
@@ -100,22 +103,38 @@ export interface Validation {
 
 export type Ended = 'clear' | 'pairs' | 'max-pairs' | 'max-time' | 'invalid' | 'cancelled'
 
-/** A marked run is given this long in the warm-up to show how long one takes. */
-const warmUpLimitNs = 30e9
 /**
- * Every run may take this many times as long as the marked one of the warm-up, within 10 to 30 s. An unmarked
- * migration beside a flood would otherwise run for minutes to tell what it told in the first seconds. It takes less
- * where `pairsWanted` would not fit into the time: on a switch without QoS both arms are slow, and few long runs tell
- * less of a noisy rate than more short ones.
+ * Every run may take this many times as long as the marked one of the warm-up, within 10 to 30 s, and that one as many
+ * times as long as its memory takes on the idle link. An unmarked migration beside a flood would otherwise run for
+ * minutes to tell what it told in the first seconds. It takes less where `pairsWanted` would not fit into the time.
  */
 const limitFactor = 4
 const limitNsMin = 10e9
 const limitNsMax = 30e9
 const limitNsShortest = 5e9
 const pairsWanted = 10
+/**
+ * Where the warm-up's marked run was cut off too, as on a switch without QoS, runs tell nothing but their rate, and the
+ * rate of one flow among others is noisy: its mean over 13 s varies by a tenth from run to run, and over 2.5 s by a
+ * seventh, so in the same time many short runs tell more.
+ */
+const rateNsShortest = 2.5e9
+const ratePairsWanted = 40
 /** Tries for one run before its pair is given up, and such pairs in a row before the validation is. */
 const triesMax = 4
 const lostPairsMax = 3
+
+/** Where a run stands; pair 0 is the warm-up. */
+interface Place {
+  readonly pair: number
+  readonly order: number
+}
+
+interface One extends Place {
+  readonly arm: Arm
+  /** From 0; what was invalid is tried again. */
+  readonly attempt: number
+}
 
 /** Runs pairs until the answer is clear. The document always comes; errors of the environment are thrown. */
 export async function validate(input: ValidationInput): Promise<Validation> {
@@ -127,6 +146,7 @@ class Validating {
   readonly #order: Random
   readonly #statistics: Random
   readonly #beganNs: number
+  readonly #orders: (readonly Arm[])[] = []
   readonly #runs: ValidationRun[] = []
   /** Of each counted block, one result per arm. */
   readonly #blocks: (readonly RunResult[])[] = []
@@ -142,7 +162,7 @@ class Validating {
     this.#order = random(input.seed, 101)
     this.#statistics = random(input.seed, 102)
     this.#beganNs = input.nowNs()
-    this.#limitNs = Math.min(input.limitNs ?? warmUpLimitNs, input.scenarioLimitNs)
+    this.#limitNs = Math.min(input.limitNs ?? longEnough(input.passNs), input.scenarioLimitNs)
     this.#verdicts = input.arms.slice(1).map(() => input.claims.map(() => 'INCONCLUSIVE'))
   }
 
@@ -155,7 +175,9 @@ class Validating {
       }
       const began = this.#input.nowNs()
       const block = await this.#block(pair)
-      this.#pairNsMax = Math.max(this.#pairNsMax, this.#input.nowNs() - began)
+      const tookNs = this.#input.nowNs() - began
+      // The warm-up's runs may take longer than any that follow.
+      this.#pairNsMax = pair === 1 ? tookNs : Math.max(this.#pairNsMax, tookNs)
       if (block === undefined) {
         if (++lost >= lostPairsMax) this.#ended ??= 'invalid'
         continue
@@ -172,33 +194,34 @@ class Validating {
     const [unmarked, marked] = this.#input.arms
     const { scenarioLimitNs, limitNs } = this.#input
     const began = this.#input.nowNs()
-    const first = await this.#once({ arm: marked, pair: 0, order: 0, attempt: 0, counts: false })
+    const first = await this.#once({ arm: marked, pair: 0, order: 0, attempt: 0 })
     if (first !== undefined && limitNs === undefined) {
       this.#limitNs = Math.round(Math.min(this.#limitFor(first), scenarioLimitNs))
     }
     if (this.#ended === undefined) {
-      await this.#once({ arm: unmarked, pair: 0, order: 1, attempt: 0, counts: false })
+      await this.#once({ arm: unmarked, pair: 0, order: 1, attempt: 0 }, { pair: 1, order: 0 })
     }
     this.#pairNsMax = this.#input.nowNs() - began
   }
 
   /** From the first run, which has just ended. */
-  #limitFor({ migration }: RunResult): number {
+  #limitFor({ outcome, migration }: RunResult): number {
     const { maxTimeNs, nowNs, arms } = this.#input
     const elapsedNs = nowNs() - this.#beganNs
     const tookNs = (migration?.total_time_ms ?? Number.POSITIVE_INFINITY) * 1e6
-    const wanted = Math.min(Math.max(limitFactor * tookNs, limitNsMin), limitNsMax)
     // What a run costs beside its migration: lab, captures, analysis.
     const besidesNs = Math.max(0, elapsedNs - Math.min(tookNs, this.#limitNs))
-    const share = (maxTimeNs - elapsedNs) / (1 + arms.length * pairsWanted) - besidesNs
-    return Math.max(Math.min(wanted, share), limitNsShortest)
+    const completed = outcome === 'completed'
+    const runs = 1 + arms.length * (completed ? pairsWanted : ratePairsWanted)
+    const share = (maxTimeNs - elapsedNs) / runs - besidesNs
+    return Math.max(Math.min(longEnough(tookNs), share), completed ? limitNsShortest : rateNsShortest)
   }
 
   /** One run of every arm, or undefined when one of them could not be had. */
   async #block(pair: number): Promise<readonly RunResult[] | undefined> {
     const { arms } = this.#input
     const results = new Map<Arm, RunResult>()
-    for (const [order, arm] of shuffled(arms, this.#order).entries()) {
+    for (const [order, arm] of this.#orderOf(pair).entries()) {
       const result = await this.#valid(arm, pair, order)
       if (result === undefined) {
         this.#leaveOut(pair)
@@ -216,29 +239,48 @@ class Validating {
         this.#ended = 'max-time'
         return undefined
       }
-      const result = await this.#once({ arm, pair, order, attempt, counts: true })
+      const result = await this.#once({ arm, pair, order, attempt }, this.#after(pair, order))
       if (result !== undefined) return result
     }
     return undefined
   }
 
-  /** The result, or undefined if it cannot be used. */
-  async #once(one: {
-    arm: Arm
-    pair: number
-    order: number
-    attempt: number
-    counts: boolean
-  }): Promise<RunResult | undefined> {
-    const { arm, pair, order, attempt, counts } = one
-    const number = counts ? String(pair).padStart(2, '0') : 'warm-up'
+  /** The place after this one, if there is to be one. */
+  #after(pair: number, order: number): Place | undefined {
+    const { arms, pairs, maxPairs } = this.#input
+    if (order + 1 < arms.length) return { pair, order: order + 1 }
+    const another = this.#blocks.length + 1 < (pairs ?? maxPairs) && this.#timeForAnother()
+    return another ? { pair: pair + 1, order: 0 } : undefined
+  }
+
+  /** Drawn once, pair after pair. */
+  #orderOf(pair: number): readonly Arm[] {
+    while (this.#orders.length < pair) this.#orders.push(shuffled(this.#input.arms, this.#order))
+    return this.#orders[pair - 1] ?? []
+  }
+
+  #request({ arm, pair, attempt }: Pick<One, 'arm' | 'pair' | 'attempt'>): RunRequest {
+    const number = pair > 0 ? String(pair).padStart(2, '0') : 'warm-up'
     const label = `${number}-${arm.name}${attempt === 0 ? '' : `-again-${attempt}`}`
-    const seed = (this.#input.seed + pair) >>> 0
+    return { arm, seed: (this.#input.seed + pair) >>> 0, limitNs: this.#limitNs, label }
+  }
+
+  #ahead(place: Place | undefined): RunRequest | undefined {
+    const arm = place && this.#orderOf(place.pair)[place.order]
+    return arm && this.#request({ arm, pair: place.pair, attempt: 0 })
+  }
+
+  /** The result, or undefined if it cannot be used. */
+  async #once(one: One, next?: Place): Promise<RunResult | undefined> {
+    const { arm, pair, order } = one
+    const counts = pair > 0
+    const request = this.#request(one)
+    const { label, seed } = request
     this.#say(counts ? `pair ${pair}: ${arm.name}` : `warm-up: ${arm.name}`)
     const row = { pair, arm: arm.name, order, seed, label }
     let result: RunResult
     try {
-      result = await this.#input.run({ arm, seed, limitNs: this.#limitNs, label })
+      result = await this.#input.run(request, this.#ahead(next))
     } catch (error) {
       if (!(error instanceof PagewireError) || error.exit !== exitCode.failure) throw error
       this.#runs.push({ ...row, ...nothing, use: 'invalid', because: error.message })
@@ -376,6 +418,11 @@ const nothing = {
   total_time_ms: null,
   downtime_ms: null,
 } as const
+
+/** For a run that takes about `ns` if nothing holds it up. */
+function longEnough(ns: number): number {
+  return Math.min(Math.max(limitFactor * ns, limitNsMin), limitNsMax)
+}
 
 function whyInvalid(result: RunResult): string | undefined {
   if (result.outcome === 'failed' || result.outcome === 'cancelled') return result.reason ?? result.outcome

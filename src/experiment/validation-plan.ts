@@ -23,7 +23,7 @@ export const settingsFile = 'settings.json'
 
 export type ValidationPlan = Pick<
   ValidationInput,
-  'arms' | 'claims' | 'seed' | 'pairs' | 'maxPairs' | 'limitNs' | 'scenarioLimitNs'
+  'arms' | 'claims' | 'seed' | 'pairs' | 'maxPairs' | 'limitNs' | 'passNs' | 'scenarioLimitNs'
 >
 
 /** Usage error for a claim that says nothing, or a number that is none. */
@@ -39,6 +39,7 @@ export function validationPlan(
     ...(pairs === undefined ? {} : { pairs }),
     maxPairs,
     ...(runLimit === undefined ? {} : { limitNs: parseDurationNs(runLimit) }),
+    passNs: (8e9 * scenario.guest.memoryBytes) / scenario.link.rateBps,
     scenarioLimitNs: scenario.migration.maxTotalNs,
   }
 }

@@ -10,6 +10,7 @@ import {
   othersClaims,
 } from '../../src/experiment/claims.js'
 import type { RunResult } from '../../src/experiment/result.js'
+import { firstLook } from '../../src/experiment/statistics.js'
 import {
   type Arm,
   type RunRequest,
@@ -34,10 +35,10 @@ const helpful: FakeRun = ({ arm, seed }) => {
     : { goodputMbps: 180 * noise, totalMs: 3000 * noise, downtimeMs: 25, otherMbps: 5 }
 }
 
-test('a large gain passes with the least number of pairs, and what it costs is in the same table', async () => {
+test('a large gain passes at the first look, and what it costs is in the same table', async () => {
   const { validation } = await run({ runs: helpful })
   assert.equal(validation.verdict, 'PASS')
-  assert.equal(validation.pairs, 6)
+  assert.equal(validation.pairs, firstLook)
   assert.equal(validation.ended, 'clear')
   const goodput = claim(validation, 'goodput')
   assert.ok(goodput.effect! > 700 && goodput.effect! < 900, `effect ${goodput.effect}`)
@@ -55,17 +56,17 @@ test('the limit of a run is four times what the marked one took, and cut-off run
     limits.every((limit) => limit >= 12e9 && limit <= 12.3e9),
     String(limits),
   )
-  assert.equal(validation.censored_runs, 6)
+  assert.equal(validation.censored_runs, firstLook)
   const total = claim(validation, 'total_time')
   assert.equal(total.verdict, 'PASS')
   assert.equal(total.effect_is, 'at most')
-  assert.deepEqual([total.ci95[0], total.censored_pairs], [null, 6])
-  assert.match(total.because, /6 pairs with a run that was cut off/)
+  assert.deepEqual([total.ci95[0], total.censored_pairs], [null, firstLook])
+  assert.match(total.because, /8 pairs with a run that was cut off/)
   const downtime = claim(validation, 'downtime')
   assert.deepEqual([downtime.verdict, downtime.effect, downtime.ci95], ['INCONCLUSIVE', null, [null, null]])
 })
 
-test('where both arms are slow, runs are cut shorter so that enough pairs fit into the time', async () => {
+test('where both arms are slow, runs are short so that many pairs fit into the time', async () => {
   const slow: FakeRun = ({ arm, seed }) => {
     const mbps = 20 + random(seed, arm.name.length).unit()
     return { goodputMbps: mbps, totalMs: 60_000, downtimeMs: 100, otherMbps: 120 }
@@ -73,7 +74,21 @@ test('where both arms are slow, runs are cut shorter so that enough pairs fit in
   const { validation } = await run({ runs: slow, maxTimeNs: 450e9 })
   assert.equal(validation.verdict, 'FAIL')
   assert.match(validation.because, /no effect/)
-  assert.ok(validation.run_limit_ms >= 5000 && validation.run_limit_ms < 20_000, `${validation.run_limit_ms}`)
+  assert.ok(validation.run_limit_ms >= 2500 && validation.run_limit_ms < 5000, `${validation.run_limit_ms}`)
+  const patient = await run({ runs: slow, maxTimeNs: 3600e9 })
+  assert.ok(patient.validation.run_limit_ms > 20_000, `${patient.validation.run_limit_ms}`)
+})
+
+test('every run is announced while the one before it runs, unless that one has to be made again', async () => {
+  const { requests, announced } = await run({
+    runs: (request) => ({ ...helpful(request), invalid: request.label === '02-marked' }),
+  })
+  for (const [i, { label }] of requests.entries()) {
+    const learnt = label.startsWith('warm-up')
+    const unforeseen = label.includes('again')
+    assert.equal(announced[i - 1]?.label === label, !learnt && !unforeseen, label)
+  }
+  assert.ok(requests.some(({ label }) => label === '02-marked-again-1'))
 })
 
 test('pairs share a seed that no other pair has; the order within is drawn; the warm-up does not count', async () => {
@@ -104,7 +119,7 @@ test('no effect is a FAIL that says so', async () => {
   const { validation } = await run({ runs: (request) => ({ ...helpful(request), ...alike(request.seed) }) })
   assert.equal(validation.verdict, 'FAIL')
   assert.match(validation.because, /no effect/)
-  assert.equal(validation.pairs, 6)
+  assert.equal(validation.pairs, firstLook)
 })
 
 test('marks that do harm are a FAIL that says so', async () => {
@@ -121,13 +136,16 @@ test('marks that do harm are a FAIL that says so', async () => {
 
 test('noise as large as the effect stays INCONCLUSIVE up to the limit of pairs', async () => {
   const { validation } = await run({
-    maxPairs: 8,
+    maxPairs: 10,
     runs: (request) => ({
       ...helpful(request),
       goodputMbps: Math.exp(2 * random(request.seed, request.arm.name.length).unit()),
     }),
   })
-  assert.deepEqual([validation.verdict, validation.ended, validation.pairs], ['INCONCLUSIVE', 'max-pairs', 8])
+  assert.deepEqual(
+    [validation.verdict, validation.ended, validation.pairs],
+    ['INCONCLUSIVE', 'max-pairs', 10],
+  )
 })
 
 test('invalid runs are replaced and counted, and failed ones too', async () => {
@@ -138,7 +156,7 @@ test('invalid runs are replaced and counted, and failed ones too', async () => {
       return helpful(request)
     },
   })
-  assert.deepEqual([validation.verdict, validation.invalid_runs, validation.pairs], ['PASS', 2, 6])
+  assert.deepEqual([validation.verdict, validation.invalid_runs, validation.pairs], ['PASS', 2, firstLook])
   const invalid = validation.runs.filter(({ use }) => use === 'invalid')
   assert.deepEqual(invalid.map(({ label }) => label).toSorted(), ['02-marked', '03-unmarked'])
   assert.match(invalid.map(({ because }) => because).join(), /source_cpu_share 2, limit 0.9/)
@@ -252,22 +270,25 @@ interface Wish extends Partial<Pick<ValidationInput, 'seed' | 'pairs' | 'maxPair
 }
 
 /** Runs a validation whose clock runs with its runs: each takes what its migration took, and 5 s. */
-async function run({
-  runs,
-  claims,
-  ...wish
-}: Wish): Promise<{ validation: Validation; requests: readonly RunRequest[] }> {
+async function run({ runs, claims, ...wish }: Wish): Promise<{
+  validation: Validation
+  requests: readonly RunRequest[]
+  announced: readonly (RunRequest | undefined)[]
+}> {
   let now = 0
   const requests: RunRequest[] = []
+  const announced: (RunRequest | undefined)[] = []
   const validation = await validate({
     arms: [unmarked, marked],
     claims: claims ?? defaultClaims,
     seed: 7,
     maxPairs: 24,
     maxTimeNs: 3600e9,
+    passNs: 3e9,
     scenarioLimitNs: 120e9,
-    run: async (request): Promise<RunResult> => {
+    run: async (request, ahead): Promise<RunResult> => {
       requests.push(request)
+      announced.push(ahead)
       const result = fakeRun(runs(request), request)
       now += (result.migration?.total_time_ms ?? 0) * 1e6 + 5e9
       return result
@@ -275,5 +296,5 @@ async function run({
     nowNs: () => now,
     ...wish,
   })
-  return { validation, requests }
+  return { validation, requests, announced }
 }

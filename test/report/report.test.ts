@@ -320,6 +320,7 @@ function someValidation() {
       { name: 'marked', marking: { bulk: 'CS7', final: 'CS7' } },
     ],
     claims: [...migrationClaims(0.1, ['goodput']), ...othersClaims(others, 0.1), ...level],
+    passNs: 3e9,
     seed: 1,
     pairs: 6,
     maxPairs: 6,

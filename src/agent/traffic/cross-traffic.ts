@@ -10,12 +10,13 @@ import type {
   ProcessStats,
   ReceiveStats,
   SendStats,
-  TrafficConfig,
 } from './protocol.js'
-import { spawnTraffic } from './remote.js'
+import { RemoteSide } from './remote.js'
 import type { TrafficSide } from './side.js'
 
 export type SendingHost = 'neighbour' | 'source'
+
+const sendingHosts = ['neighbour', 'source'] as const
 
 /** What a stream of kind pcap replays. */
 export interface ReplayedCapture {
@@ -69,6 +70,8 @@ export interface CrossTrafficOptions {
   readonly agent: readonly string[]
   readonly congestionControl: string
   readonly onError: OnFlowError
+  /** The processes start at once, and send nothing before this. */
+  readonly after?: Promise<unknown>
 }
 
 /** One stream, as the result document has it, and what stands behind the figures. */
@@ -152,7 +155,7 @@ export function crossTrafficRow(from: SendingHost, sent: SendStats, received: Re
 
 class Running implements CrossTraffic {
   private receiver: TrafficSide | undefined
-  private readonly senders = new Map<SendingHost, TrafficSide>()
+  private readonly senders = new Map<SendingHost, RemoteSide>()
 
   constructor(private readonly options: CrossTrafficOptions) {}
 
@@ -165,9 +168,14 @@ class Running implements CrossTraffic {
       local,
       ...this.capture(stream, i),
     }))
-    const receiver = await this.spawn('destination', { role: 'receive', flows })
+    const receiver = this.spawn('destination')
     this.receiver = receiver
-    for (const from of ['neighbour', 'source'] as const) await this.prepareSender(from, receiver)
+    for (const from of sendingHosts) {
+      if (streams.some((stream) => stream.from === from)) this.senders.set(from, this.spawn(from))
+    }
+    await this.options.after
+    await receiver.configure({ role: 'receive', flows })
+    for (const [from, sender] of this.senders) await this.prepareSender(from, sender, receiver)
   }
 
   get ports(): readonly number[] {
@@ -210,7 +218,7 @@ class Running implements CrossTraffic {
     await this.receiver?.close()
   }
 
-  private async prepareSender(from: SendingHost, receiver: TrafficSide): Promise<void> {
+  private async prepareSender(from: SendingHost, sender: RemoteSide, receiver: TrafficSide): Promise<void> {
     const { streams, hosts } = this.options
     const local = { host: hosts[from].address, port: 0 }
     const flows = streams.flatMap((stream, i): FlowConfig[] => {
@@ -220,12 +228,12 @@ class Running implements CrossTraffic {
       const peer = { host: hosts.destination.address, port }
       return [{ ...this.common(stream, i), local, peer, ...this.capture(stream, i) }]
     })
-    if (flows.length > 0) this.senders.set(from, await this.spawn(from, { role: 'send', flows }))
+    await sender.configure({ role: 'send', flows })
   }
 
-  private spawn(host: SendingHost | 'destination', config: TrafficConfig): Promise<TrafficSide> {
+  private spawn(host: SendingHost | 'destination'): RemoteSide {
     const { hosts, agent, onError } = this.options
-    return spawnTraffic([...hosts[host].inside, ...agent], config, onError)
+    return new RemoteSide([...hosts[host].inside, ...agent], onError)
   }
 
   private sides(): readonly TrafficSide[] {

@@ -13,37 +13,23 @@ const answerTimeoutMs = 20_000
 const exitTimeoutMs = 3_000
 const stderrKeptChars = 2_000
 
-/**
- * Starts `command` (an argv that ends in `agent traffic`, with whatever enters the namespace in front) and waits until
- * its receivers listen and its senders are connected. `onError` hears what breaks later, an early end included.
- */
-export async function spawnTraffic(
-  command: readonly string[],
-  config: TrafficConfig,
-  onError: OnFlowError,
-): Promise<TrafficSide> {
-  const side = new RemoteSide(command, onError)
-  try {
-    await side.configure(config)
-  } catch (error) {
-    await side.close()
-    throw error
-  }
-  return side
-}
-
 interface Waiting {
   readonly resolve: (answer: Answer) => void
   readonly reject: (error: PagewireError) => void
 }
 
-class RemoteSide implements TrafficSide {
+/**
+ * `command` (an argv that ends in `agent traffic`, with whatever enters the namespace in front), started at once.
+ * `onError` hears what breaks, an early end included. `close` it, whatever happens.
+ */
+export class RemoteSide implements TrafficSide {
   ports: Readonly<Record<string, number>> = {}
   private readonly child: ChildProcess
   private readonly ended: Promise<unknown>
   private stderr = ''
   private waiting: Waiting | undefined
   private closing = false
+  private lost: PagewireError | undefined
 
   constructor(
     private readonly command: readonly string[],
@@ -66,6 +52,7 @@ class RemoteSide implements TrafficSide {
     if (this.child.stdout) createInterface({ input: this.child.stdout }).on('line', (line) => this.hear(line))
   }
 
+  /** Resolves when its receivers listen, or its senders are connected. */
   async configure(config: TrafficConfig): Promise<void> {
     const answer = await this.ask(config)
     if (!('ready' in answer)) throw this.unexpected(answer)
@@ -97,7 +84,9 @@ class RemoteSide implements TrafficSide {
 
   /** Sends one line and waits for the next answer; there is one question at a time. */
   private async ask(line: TrafficConfig | Command): Promise<Answer> {
-    if (this.closing) throw failure('the cross-traffic process has ended', { code: 'traffic-process' })
+    if (this.closing) {
+      throw this.lost ?? failure('the cross-traffic process has ended', { code: 'traffic-process' })
+    }
     const answered = new Promise<Answer>((resolve, reject) => {
       this.waiting = { resolve, reject }
     })
@@ -127,12 +116,11 @@ class RemoteSide implements TrafficSide {
   private broke(how: string): void {
     if (this.closing) return
     this.closing = true
-    this.report(
-      failure(`the cross-traffic process ${how}: ${this.command.join(' ')}`, {
-        code: 'traffic-process',
-        ...(this.stderr !== '' && { next: `It said: ${this.stderr.trim()}` }),
-      }),
-    )
+    this.lost = failure(`the cross-traffic process ${how}: ${this.command.join(' ')}`, {
+      code: 'traffic-process',
+      ...(this.stderr !== '' && { next: `It said: ${this.stderr.trim()}` }),
+    })
+    this.report(this.lost)
   }
 
   private report(error: PagewireError): void {
