@@ -3,6 +3,7 @@
 import type { PageContent } from '../memory/content.js'
 import { decodePage, Encoding } from '../memory/encoding.js'
 import type { ReadonlyPageSet } from '../memory/page-set.js'
+import type { PageVersions } from '../memory/page-versions.js'
 import { failure, type PagewireError } from '../support/errors.js'
 import { protocolError } from '../wire/frame-reader.js'
 import type { Session } from './session.js'
@@ -65,8 +66,8 @@ export class DestinationMemory {
   }
 
   /** The guest was executed here: its memory holds these versions. */
-  execute(versions: Uint32Array): void {
-    this.#versions.set(versions)
+  execute(versions: PageVersions): void {
+    this.#versions.set(versions.list())
   }
 
   /** Forgets what is here of these pages: it is not their newest version. */

@@ -117,7 +117,7 @@ export class DiskImage {
   #apply(): void {
     if (this.#blocksThere < this.#spec.totalBlocks) return
     for (; this.#applied < this.#deltas.length; this.#applied++) {
-      this.#hold(this.#deltas.blockOf(this.#applied), this.#deltas.versions[this.#applied]!)
+      this.#hold(this.#deltas.blockOf(this.#applied), this.#deltas.of(this.#applied))
     }
   }
 

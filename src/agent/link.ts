@@ -395,13 +395,13 @@ export class Link {
     const broken = (error: Error): void => this.#fail(connectionLost(name, error))
     if (!ofDisk(name)) {
       const { hooks } = this.#options
-      return new SourceLane(name, socket, this.#content, this.#memory, this.#coding, hooks, broken)
+      return new SourceLane(name, socket, this.#content, this.#memory.versions, this.#coding, hooks, broken)
     }
     const state = this.#diskState
     assert(state !== undefined, 'a disk that moves is there')
     const { content, disk } = state
     return name === diskLane
-      ? new SourceLane(name, socket, content, disk.blocks, this.#coding, {}, broken, FrameType.block)
+      ? new SourceLane(name, socket, content, disk.blocks.versions, this.#coding, {}, broken, FrameType.block)
       : new SourceLane(
           name,
           socket,
@@ -597,7 +597,7 @@ function auditList(content: PageContent, memory: GuestMemory, first: number, scr
       bytes.writeUInt32BE(0, 8 * i + 4)
       continue
     }
-    const version = memory.versions[first + i]!
+    const version = memory.versions.of(first + i)
     bytes.writeUInt32BE(version, 8 * i)
     bytes.writeUInt32BE(pageHash(content, first + i, version, scratch), 8 * i + 4)
   }
@@ -608,7 +608,7 @@ function hashList({ content, disk }: DiskState, first: number, count: number): B
   const scratch = Buffer.alloc(content.pageBytes)
   const bytes = Buffer.allocUnsafe(hashEntryBytes * count)
   for (let i = 0; i < count; i++) {
-    const version = disk.blocks.versions[first + i]!
+    const version = disk.blocks.versions.of(first + i)
     bytes.writeUInt32BE(version, hashEntryBytes * i)
     blockHash(content, first + i, version, scratch).copy(bytes, hashEntryBytes * i + 4)
   }

@@ -1,5 +1,6 @@
 /** The source's side of a guest that is executed again: its checkpoint, the log of its inputs, and what the destination says. */
 
+import type { Versions } from '../memory/page-versions.js'
 import type { LogState } from '../migration/strategy.js'
 import type { ShipResult } from '../migration/testbed.js'
 import {
@@ -16,7 +17,7 @@ import type { SourceLane } from './source-lane.js'
 
 export class LogShipper {
   /** Of each page when the checkpoint was taken: what copies send. */
-  readonly checkpoint: Uint32Array
+  readonly checkpoint: Versions
   readonly #guest: Guest
   readonly #link: Link
   readonly #takenAt: GuestPosition
@@ -36,7 +37,7 @@ export class LogShipper {
     this.#dropRecord = dropRecord
     this.#takenAt = guest.logInputs(nowNs)
     this.#replayedNs = this.#takenAt.guestNs
-    this.checkpoint = guest.memory.versions.slice()
+    this.checkpoint = guest.memory.versions.clone()
     link.listenForReplay((position) => {
       this.#replayedNs = decodePosition(position).guestNs
     })

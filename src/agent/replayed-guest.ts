@@ -3,6 +3,7 @@
  * gets the logged inputs, so many times as fast as the first one ran.
  */
 
+import type { PageVersions } from '../memory/page-versions.js'
 import {
   decodePosition,
   decodeRecords,
@@ -72,7 +73,7 @@ export class ReplayedGuest {
     this.#step()
   }
 
-  get versions(): Uint32Array {
+  get versions(): PageVersions {
     return this.#guest.memory.versions
   }
 

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net'
 import type { PageContent } from '../memory/content.js'
 import { type Encoders, Encoding, type EncodingSpec, type PageEncoder } from '../memory/encoding.js'
 import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
+import type { Versions } from '../memory/page-versions.js'
 import { assert } from '../support/assert.js'
 import { PagewireError } from '../support/errors.js'
 import { FrameType, frame, headerBytes, viewOf, writeHeader } from '../wire/frame.js'
@@ -40,7 +41,7 @@ export interface Feed {
   readonly sent: { add(page: number): void }
   readonly skipped: PageSet
   /** Versions to send, those of a checkpoint; the newest when absent. */
-  readonly versions?: Uint32Array
+  readonly versions?: Versions
   /** Brings the guest up to now. Called before pages are read or the dirty log is looked at. */
   readonly advanceGuest: () => void
   readonly stopped: () => boolean
@@ -61,11 +62,6 @@ export interface LaneHooks {
   readonly flipByteOfPage?: number
 }
 
-/** The newest version of everything that a lane carries; a log's grow. */
-export interface Versions {
-  readonly versions: Uint32Array
-}
-
 /** How pages become payloads: in this thread, and in others. */
 export interface Coding {
   readonly encoders: Encoders
@@ -76,7 +72,8 @@ export class SourceLane {
   readonly name: string
   readonly #socket: Socket
   readonly #content: PageContent
-  readonly #memory: Versions
+  /** The newest version of everything that the lane carries. */
+  readonly #newest: Versions
   readonly #coding: Coding
   readonly #broken: (error: Error) => void
   readonly #pagesPerWrite: number
@@ -86,7 +83,7 @@ export class SourceLane {
   readonly #gather: PageGather | undefined
   #flipPage: number | undefined
   /** What is sent of each page. */
-  #versions: () => Uint32Array
+  #versions: Versions
   readonly #type: number
   #pagesWritten = 0
   #pagesConfirmed = 0
@@ -106,7 +103,7 @@ export class SourceLane {
     name: string,
     socket: Socket,
     content: PageContent,
-    memory: Versions,
+    newest: Versions,
     coding: Coding,
     hooks: LaneHooks,
     broken: (error: Error) => void,
@@ -116,9 +113,9 @@ export class SourceLane {
     this.name = name
     this.#socket = socket
     this.#content = content
-    this.#memory = memory
+    this.#newest = newest
     this.#coding = coding
-    this.#versions = () => memory.versions
+    this.#versions = newest
     this.#type = type
     this.#flipPage = hooks.flipByteOfPage
     const frameBytes = headerBytes + content.pageBytes
@@ -147,8 +144,7 @@ export class SourceLane {
   async feed(feed: Feed): Promise<Fed> {
     const confirmedBefore = this.#pagesWritten
     assert(this.#pagesConfirmed === confirmedBefore, 'a lane is idle between two copies')
-    const { versions } = feed
-    this.#versions = versions === undefined ? () => this.#memory.versions : () => versions
+    this.#versions = feed.versions ?? this.#newest
     const order = new PageList()
     const totals: Totals = { payloadBytes: 0, messageBytes: 0, zeroPages: 0, mappedPages: 0 }
     const startNs = monotonicNs()
@@ -255,8 +251,8 @@ export class SourceLane {
   /** Pages that other threads compress; nothing where this one does what there is to do. */
   async #prepared(pages: Uint32Array, encoding: EncodingSpec | undefined): Promise<Prepared | undefined> {
     if (encoding?.kind !== 'compress') return undefined
-    const versions = this.#versions()
-    const now = Uint32Array.from(pages, (page) => versions[page]!)
+    const versions = this.#versions
+    const now = Uint32Array.from(pages, (page) => versions.of(page))
     return this.#coding.pool.encode(pages, now, encoding.threads)
   }
 
@@ -296,7 +292,7 @@ export class SourceLane {
     if (taken === bytes) return undefined
     for (let i = Math.floor(taken / frameBytes); i < pages.length; i++) {
       const page = pages[i]!
-      this.#content.write(page, this.#versions()[page]!, this.#frames, i * frameBytes + headerBytes)
+      this.#content.write(page, this.#versions.of(page), this.#frames, i * frameBytes + headerBytes)
     }
     return this.#write(this.#frames.subarray(taken, bytes))
   }
@@ -304,10 +300,10 @@ export class SourceLane {
   #writeHeads(pages: Uint32Array, gather: PageGather): void {
     const slices = this.#content.slices!
     const { pageBytes } = this.#content
-    const versions = this.#versions()
+    const versions = this.#versions
     for (let i = 0, at = 0; i < pages.length; i++, at += headerBytes + pageBytes) {
       const page = pages[i]!
-      const version = versions[page]!
+      const version = versions.of(page)
       writeHeader(this.#view, at, this.#type, Encoding.raw, pageBytes, page, version)
       slices.writeStamp(page, version, this.#frames, at + headerBytes)
       gather.set(i, slices.offsetOf(page, version))
@@ -323,12 +319,12 @@ export class SourceLane {
   ): number {
     const content = this.#content
     const buffer = this.#frames
-    const versions = this.#versions()
+    const versions = this.#versions
     const pageBytes = content.pageBytes
     let at = 0
     for (let i = 0; i < pages.length; i++) {
       const page = pages[i]!
-      const version = prepared?.[i] ?? versions[page]!
+      const version = prepared?.[i] ?? versions.of(page)
       let length = pageBytes
       if (encoder === undefined) content.write(page, version, buffer, at + headerBytes)
       else length = encoder.encode(page, version, buffer, at + headerBytes)

@@ -1,53 +1,56 @@
-/** The destination in virtual time: one version number for each page that arrived. */
+/** The destination in virtual time: which pages arrived, and in which version. */
 
-import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
+import { PageSet, type ReadonlyPageSet } from '../memory/page-set.js'
+import { PageVersions } from '../memory/page-versions.js'
 import { assert } from '../support/assert.js'
 
 export class Destination {
-  /** Version of each page plus 1; 0 where none arrived. */
-  readonly #arrived: Uint32Array
+  readonly #here: PageSet
+  readonly #versions: PageVersions
 
   constructor(totalPages: number) {
-    this.#arrived = new Uint32Array(totalPages)
+    this.#here = new PageSet(totalPages)
+    this.#versions = new PageVersions(totalPages)
   }
 
   /** A page is here, in whatever version. */
   has(page: number): boolean {
-    return this.#arrived[page] !== 0
+    return this.#here.has(page)
   }
 
   /** Forgets what is here of these pages. */
   discard(pages: ReadonlyPageSet): void {
-    for (let page = pages.next(0); page !== -1; page = pages.next(page + 1)) this.#arrived[page] = 0
+    this.#here.deleteAll(pages)
   }
 
   /** Pages batch[from..to) arrive in these versions of theirs. An older version than the one here is a broken promise. */
-  receive(batch: Uint32Array, from: number, to: number, versions: Uint32Array, sent: PageSet): void {
-    const arrived = this.#arrived
-    for (let i = from; i < to; i++) {
-      const page = batch[i]!
-      const version = (versions[page]! + 1) >>> 0
-      assert(version >= arrived[page]!, 'no page arrives with an older version than the one applied')
-      arrived[page] = version
-    }
+  receive(batch: Uint32Array, from: number, to: number, versions: PageVersions, sent: PageSet): void {
+    assert(
+      this.#versions.follow(versions, batch, from, to),
+      'no page arrives with an older version than the one applied',
+    )
+    this.#here.addList(batch, from, to)
     sent.addList(batch, from, to)
   }
 
   /** A page arrives that was fetched from shared storage. */
   fetched(page: number, version: number): void {
-    this.#arrived[page] = Math.max(this.#arrived[page]!, version + 1)
+    if (!this.#here.has(page) || version > this.#versions.of(page)) this.#versions.set(page, version)
+    this.#here.add(page)
   }
 
   /** The guest was executed here up to these versions. */
-  execute(versions: Uint32Array): void {
-    for (let page = 0; page < versions.length; page++) this.#arrived[page] = versions[page]! + 1
+  execute(versions: PageVersions): void {
+    for (let page = 0; page < versions.length; page++) this.#versions.set(page, versions.of(page))
+    this.#here.addAll(PageSet.full(versions.length))
   }
 
   /** Pages that did not arrive in these versions, but for those that have no content. */
-  differing(versions: Uint32Array, without: ReadonlyPageSet): number {
+  differing(versions: PageVersions, without: ReadonlyPageSet): number {
     let differing = 0
     for (let page = 0; page < versions.length; page++) {
-      if (this.#arrived[page] !== versions[page]! + 1 && !without.has(page)) differing++
+      const isHere = this.#here.has(page) && this.#versions.of(page) === versions.of(page)
+      if (!isHere && !without.has(page)) differing++
     }
     return differing
   }

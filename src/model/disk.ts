@@ -159,7 +159,7 @@ export class ModelDisk implements DiskWorld {
     const { versions } = this.#disk.blocks
     for (let block = replica.next(0); block !== -1; block = replica.next(block + 1)) {
       this.#hold(block, 0)
-      if (versions[block] === 0) known.add(block)
+      if (versions.of(block) === 0) known.add(block)
     }
     const bits = wireBits(this.#link, hashEntryBytes * this.totalBlocks)
     if (this.#wire.send(this.#pcp(via), 1, bits, giveUpAtNs - 2 * this.#link.delayNs) < bits) return false
@@ -181,7 +181,7 @@ export class ModelDisk implements DiskWorld {
     let differing = 0
     const { versions } = this.#disk.blocks
     for (let block = 0; block < this.totalBlocks; block++) {
-      if (this.#image[block] !== versions[block]! + 1) differing++
+      if (this.#image[block] !== versions.of(block) + 1) differing++
     }
     return differing
   }
@@ -202,7 +202,7 @@ export class ModelDisk implements DiskWorld {
 
   #blockArrived(): void {
     const block = this.#queue[this.#queueAt++]!
-    this.#hold(block, this.#disk.blocks.versions[block]!)
+    this.#hold(block, this.#disk.blocks.versions.of(block))
     this.#blocksSent++
     this.#sent?.add(block)
     this.#apply()
@@ -218,7 +218,7 @@ export class ModelDisk implements DiskWorld {
     const log = this.#log
     if (log === undefined || this.#blocksThere < this.totalBlocks) return
     for (; this.#applied < this.#arrived; this.#applied++) {
-      this.#hold(log.blockOf(this.#applied), log.versions[this.#applied]!)
+      this.#hold(log.blockOf(this.#applied), log.of(this.#applied))
     }
   }
 }

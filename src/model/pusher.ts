@@ -3,6 +3,7 @@
  * for it over the network; pages that nobody waits for are pushed meanwhile.
  */
 
+import type { PageVersions } from '../memory/page-versions.js'
 import type { PushRequest, PushResult } from '../migration/testbed.js'
 import type { Guest } from '../workload/guest.js'
 import type { VirtualClock } from './clock.js'
@@ -33,7 +34,7 @@ export class Pusher {
   readonly #guest: Guest
   readonly #destination: Destination
   /** Versions at the suspend: what is sent, whatever the guest has written since. */
-  readonly #versions: Uint32Array
+  readonly #versions: PageVersions
   readonly #pageBits: number
   readonly #one = new Uint32Array(1)
   /** When the page that the guest waits for is there. */
@@ -46,7 +47,7 @@ export class Pusher {
     wire: Wire,
     guest: Guest,
     destination: Destination,
-    versions: Uint32Array,
+    versions: PageVersions,
   ) {
     this.#clock = clock
     this.#link = link

@@ -3,6 +3,7 @@
  * same spec that really does all of it again from the checkpoint.
  */
 
+import type { PageVersions } from '../memory/page-versions.js'
 import type { LogState } from '../migration/strategy.js'
 import { Guest, type GuestPosition, type GuestSpec } from '../workload/guest.js'
 import type { InputEvent } from '../workload/inputs.js'
@@ -12,7 +13,7 @@ const recordHeaderBytes = 12
 
 export class Replay {
   /** Of each page when the checkpoint was taken: what copies send. */
-  readonly checkpoint: Uint32Array
+  readonly checkpoint: PageVersions
   readonly #source: Guest
   readonly #destination: Guest
   readonly #speed: number
@@ -28,10 +29,10 @@ export class Replay {
     this.#position = source.logInputs(nowNs)
     this.#fromNs = this.#position.guestNs
     this.#sinceNs = nowNs
-    this.checkpoint = source.memory.versions.slice()
+    this.checkpoint = source.memory.versions.clone()
     const { inputs: _inputs, ...deterministic } = spec
     this.#destination = new Guest(deterministic, 0)
-    this.#destination.restore(this.#position, this.checkpoint)
+    this.#destination.restore(this.#position, this.checkpoint.list())
   }
 
   /** Takes the log; `bytes` is what it weighs. */
@@ -56,7 +57,7 @@ export class Replay {
   }
 
   /** The destination's memory, once it has executed everything. */
-  get versions(): Uint32Array {
+  get versions(): PageVersions {
     return this.#destination.memory.versions
   }
 

@@ -8,6 +8,7 @@ import {
   type PageEncoder,
 } from '../memory/encoding.js'
 import type { PageSet } from '../memory/page-set.js'
+import type { PageVersions } from '../memory/page-versions.js'
 import type { CopyRequest, CopyResult } from '../migration/testbed.js'
 import type { Guest } from '../workload/guest.js'
 import type { VirtualClock } from './clock.js'
@@ -43,7 +44,7 @@ export class Sender {
   readonly #scratch: Uint8Array
   readonly #lengths = new Float64Array(pagesPerTurn)
   readonly #codes = new Uint8Array(pagesPerTurn)
-  #versions: Uint32Array
+  #versions: PageVersions
 
   constructor(
     clock: VirtualClock,
@@ -72,7 +73,7 @@ export class Sender {
   send(
     feeds: readonly Feed[],
     request: CopyRequest,
-    versions: Uint32Array = this.#guest.memory.versions,
+    versions: PageVersions = this.#guest.memory.versions,
   ): CopyResult {
     this.#versions = versions
     const keep = (batch: Uint32Array, count: number): number => this.#keep(batch, count, request)
@@ -148,7 +149,7 @@ export class Sender {
     for (let i = 0; i < arrived; i++) {
       const page = batch[at + i]!
       if (this.#codes[i] === Encoding.mapped) {
-        if (!this.#destination.has(page)) this.#fetches.want(page, versions[page]!)
+        if (!this.#destination.has(page)) this.#fetches.want(page, versions.of(page))
         sent.add(page)
       } else {
         this.#fetches.cancel(page)
@@ -184,7 +185,7 @@ export class Sender {
     let bytes = 0
     for (let i = 0; i < count; i++) {
       const page = feed.batch[feed.at + i]!
-      const length = encoder.encode(page, versions[page]!, this.#scratch, 0)
+      const length = encoder.encode(page, versions.of(page), this.#scratch, 0)
       this.#lengths[i] = length
       this.#codes[i] = encoder.code
       bytes += length

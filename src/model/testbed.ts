@@ -7,6 +7,7 @@ import type { Accesses } from '../memory/access-log.js'
 import { type ContentSpec, pageContent } from '../memory/content.js'
 import { Encoders } from '../memory/encoding.js'
 import type { PageSet, ReadonlyPageSet } from '../memory/page-set.js'
+import type { PageVersions } from '../memory/page-versions.js'
 import { levelOf, type MarkedLane, markedAs } from '../migration/lanes.js'
 import { PageOrder, sharedBatchPages } from '../migration/page-order.js'
 import type { Lane, LaneName, LogState } from '../migration/strategy.js'
@@ -65,7 +66,7 @@ export class ModelTestbed implements Testbed {
   readonly #destination: Destination
   readonly #sender: Sender
   readonly #paths: PathSender
-  #atSuspend: Uint32Array | undefined
+  #atSuspend: PageVersions | undefined
   #pusher: Pusher | undefined
   #replay: Replay | undefined
 
@@ -191,7 +192,7 @@ export class ModelTestbed implements Testbed {
 
   async suspend(into: PageSet): Promise<number> {
     this.guest.suspend(this.nowNs())
-    this.#atSuspend = this.guest.memory.versions.slice()
+    this.#atSuspend = this.guest.memory.versions.clone()
     return this.guest.memory.cleanDirty(into)
   }
 

@@ -59,7 +59,7 @@ export class GuestDisk {
     for (let writes = 0; this.#dueNs <= guestNs && writes < writesPerLook; writes++) {
       const block = this.#workingSet[this.#numbers.below(this.#workingSet.length)]!
       this.blocks.write(block)
-      if (this.#throttle !== undefined) this.log.add(block, this.blocks.versions[block]!)
+      if (this.#throttle !== undefined) this.log.add(block, this.blocks.versions.of(block))
       const delayNs = this.#delayNs()
       this.#stallNs += delayNs
       this.#dueNs += this.#gapNs + delayNs

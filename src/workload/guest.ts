@@ -120,7 +120,7 @@ export class Guest {
   /** This fresh guest, suspended, has come so far, with this memory: what it does from there is `replay`. */
   restore(position: GuestPosition, versions: Uint32Array): void {
     this.catchUp(position)
-    this.memory.versions.set(versions)
+    this.memory.versions.setAll(versions)
   }
 
   /** Executes again what another guest of the same spec did from here to `until`, with these inputs. */
@@ -248,7 +248,7 @@ export class Guest {
     this.#inputsTaken++
     const hash = inputHash(payload)
     const first = hash % this.#usedPages
-    const second = mix32(hash ^ memory.versions[first]!) % this.#usedPages
+    const second = mix32(hash ^ memory.versions.of(first)) % this.#usedPages
     memory.write(first)
     memory.write(second)
   }

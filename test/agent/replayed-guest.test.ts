@@ -34,7 +34,7 @@ test('it executes up to the mark, takes its inputs on the way, and says when it 
   one.mark(1, false, position(200))
   one.mark(1, true, position(230))
   assert.deepEqual(said, [false, true])
-  const writes = one.versions.reduce((sum, version) => sum + version, 0)
+  const writes = one.versions.list().reduce((sum, version) => sum + version, 0)
   assert.equal(writes, 130 + 2)
 })
 

@@ -24,7 +24,12 @@ test('a guest that writes stays within the memory that it uses', async () => {
   for (const kind of ['cycle', 'iid', 'hot', 'phase', 'scan', 'nested'] as const) {
     const workload = { kind, workingSetPages: 60, periodNs: 100_000 }
     const { testbed } = await run('pre-copy', {}, { ...free, ratio: 2, workload })
-    assert.ok(testbed.guest.memory.versions.subarray(pages - 150).every((version) => version === 0))
+    assert.ok(
+      testbed.guest.memory.versions
+        .list()
+        .subarray(pages - 150)
+        .every((version) => version === 0),
+    )
   }
 })
 

@@ -33,7 +33,7 @@ test('each write happens at its own time, and the trace starts over at its end',
     seen.push(replayed.memory.writes)
   }
   assert.deepEqual(seen, [1, 1, 2, 2, 4, 5])
-  assert.equal(replayed.memory.versions[7], 3)
+  assert.equal(replayed.memory.versions.of(7), 3)
 })
 
 test('a recorded guest and its replay write the same at the same time', () => {
@@ -46,7 +46,7 @@ test('a recorded guest and its replay write the same at the same time', () => {
       first.advance(now * second)
       // A recorded time is whole nanoseconds.
       second_.advance(now * second + 1)
-      assert.deepEqual(second_.memory.versions, first.memory.versions, `${kind} at ${now} s`)
+      assert.deepEqual(second_.memory.versions.list(), first.memory.versions.list(), `${kind} at ${now} s`)
     }
   }
 })
@@ -57,7 +57,7 @@ test('a replayed guest goes on elsewhere, and waits where it is held', () => {
   here.suspend(2.5 * second)
   const there = new Guest(spec, 0)
   there.catchUp(here.position)
-  assert.deepEqual(there.memory.versions, here.memory.versions)
+  assert.deepEqual(there.memory.versions.list(), here.memory.versions.list())
   there.setGate(0, () => true)
   there.resume(0)
   there.advance(0.5 * second)
