@@ -24,6 +24,7 @@ interface Options {
   readonly best: number
   readonly map?: string
   readonly recordTrace?: string
+  readonly sites?: string
 }
 
 export function predictCommand(): Command {
@@ -44,7 +45,11 @@ and the model's own result stand beside it.
 cross-traffic. It prints the best few that reach the goal and what each costs; none of them is worse than another in
 everything. Exit code 4 when nothing reaches it; the nearest are printed then.
 
---map draws what comes of the scenario's scheme over the plane of dirty rate and available bandwidth.`),
+--map draws what comes of the scenario's scheme over the plane of dirty rate and available bandwidth.
+
+--sites plans the replicas of the guest's disk over several sites and its moves between them as prices change, as
+CloudSpider does by our reconstruction: where a replica pays, what keeps it up to date, when the guest moves, and what
+each move sends and takes on the scenario's link, with the replica and without.`),
     )
     .argument('[scenario]', 'the scenario; - reads stdin, the default scenario without one')
     .addOption(setOption())
@@ -72,12 +77,22 @@ everything. Exit code 4 when nothing reaches it; the nearest are printed then.
         'write what the guest writes meanwhile there, for workload trace',
       ).conflicts(['method', 'goal', 'map']),
     )
+    .addOption(
+      new Option(
+        '--sites <file>',
+        'plan replicas and moves over the sites of a YAML file; - reads stdin',
+      ).conflicts(['method', 'goal', 'map', 'recordTrace']),
+    )
     .action(async (file: string | undefined, options: Options, command: Command) => {
       const { text, name } = scenarioInput(file)
       const { scenario } = readScenario(text, name, options.set, beside(name))
       if (options.goal.length > 0) {
         process.exitCode = await printPlan(scenario, options, command)
         return
+      }
+      if (options.sites !== undefined) {
+        const { printSites } = await import('./predict-sites.js')
+        return printSites(scenario, options.sites, command)
       }
       if (options.map !== undefined) {
         // What draws takes longer to load than most predictions take.
@@ -117,6 +132,10 @@ everything. Exit code 4 when nothing reaches it; the nearest are printed then.
           'which schemes and options reach it, and what they cost',
         ],
         ['pagewire predict my.yaml --map map.svg', 'where its scheme converges, as a picture'],
+        [
+          'pagewire predict my.yaml --sites sites.yaml',
+          'replicas of its disk, and its moves as prices change',
+        ],
         [
           'pagewire predict my.yaml --record-trace writes.txt',
           'a trace, for pagewire trace and workload trace',

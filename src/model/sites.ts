@@ -54,23 +54,25 @@ export class BlockStore {
 
 /**
  * The sites that are to have a replica beside the primary: of those near enough to the users, one after the other the
- * one that promises most, until it promises nothing. The saving in computing is against the primary's cost.
+ * one that promises most, until it promises nothing. The saving in computing is against the cheapest of the primary and
+ * those chosen already, at each of the times at which the guest may move.
  */
 export function placeReplicas(
   sites: ReadonlyMap<Site, BlockStore>,
   primary: Site,
   image: Image,
   needs: Needs,
-  atNs: number,
+  timesNs: readonly number[],
 ): readonly Site[] {
   const chosen: Site[] = []
-  let cheapest = primary.computeCost(atNs)
+  const cheapest = timesNs.map((atNs) => primary.computeCost(atNs))
   while (chosen.length < needs.maxReplicas) {
     let best: Site | undefined
     let bestGain = 0
     for (const [site, store] of sites) {
       if (site === primary || chosen.includes(site) || site.latencyNs > needs.maxLatencyNs) continue
-      const gain = cheapest - site.computeCost(atNs) - site.storageCost * store.missing(image)
+      const saved = cheapest.map((cost, i) => Math.max(0, cost - site.computeCost(timesNs[i]!)))
+      const gain = saved.reduce((sum, one) => sum + one, 0) - site.storageCost * store.missing(image)
       if (gain > bestGain) {
         best = site
         bestGain = gain
@@ -78,20 +80,20 @@ export function placeReplicas(
     }
     if (best === undefined) break
     chosen.push(best)
-    cheapest = Math.min(cheapest, best.computeCost(atNs))
+    for (const [i, atNs] of timesNs.entries()) cheapest[i] = Math.min(cheapest[i]!, best.computeCost(atNs))
   }
   return chosen
 }
 
 /** Where the guest should run from now on: the cheapest holder of a replica, if the move is worth what it costs. */
-export function scheduled(
-  primary: Site,
-  holders: ReadonlyMap<Site, BlockStore>,
+export function scheduled<S extends Site>(
+  primary: S,
+  holders: ReadonlyMap<S, BlockStore>,
   image: Image,
   { maxLatencyNs }: Needs,
   migrationCost: (unsyncedBlocks: number) => number,
   atNs: number,
-): Site {
+): S {
   let best = primary
   let bestGain = 0
   for (const [site, store] of holders) {

@@ -30,7 +30,7 @@ const info: SchemeInfo = {
   idea: 'Replicas of the disk at other sites are kept up to date, so that a migration sends the blocks which are not there, and memory.',
   source: 'Bose, Brock, Skeoch & Rao, CCGrid 2011 (abstract)',
   origin: 'reconstruction',
-  ours: 'The abstract names replication, placement by cost and latency, and de-duplication, and gives no algorithm: hashes first, passes over written blocks, the thresholds, and all of placement and schedule (in the model) are ours.',
+  ours: 'The abstract names replication, placement by cost and latency, and de-duplication, and gives no algorithm: hashes first, passes over written blocks, the thresholds, and all of placement and schedule (predict --sites) are ours.',
   options: optionHelp(options),
 }
 

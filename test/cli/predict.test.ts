@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { exampleSites } from '../../src/experiment/site-file.js'
 import { predictors, strategies } from '../../src/strategies/index.js'
 import { pagewire } from './cli.js'
 
@@ -67,4 +68,20 @@ test('schemes NAME tells all about one scheme', async () => {
   assert.match(stdout, /Cha, Shin & Kim/)
   assert.match(stdout, /split .*\n.*default 2/)
   assert.equal((await pagewire(['schemes', 'strod'])).code, 2)
+})
+
+test('predict --sites plans replicas and moves, and refuses what is no plan', async () => {
+  const set = ['--set', 'guest.memory=4MiB', '--set', 'guest.disk.size=4MiB']
+  const { code, stdout } = await pagewire(['predict', '--json', '--sites', '-', ...set], exampleSites)
+  assert.equal(code, 0)
+  const plan = JSON.parse(stdout)
+  assert.equal(plan.schema, 'pagewire.sites/1')
+  assert.equal(plan.origin, 'predicted')
+  assert.ok(plan.moves.length > 0 && plan.cost.planned < plan.cost.staying)
+  const text = await pagewire(['predict', '--sites', '-', ...set], exampleSites)
+  assert.match(text.stdout, /our reconstruction[\s\S]*moon +too far[\s\S]*Cost/)
+  const wrong = await pagewire(['predict', '--sites', '-'], 'sites: 3')
+  assert.equal(wrong.code, 2)
+  assert.match(wrong.stderr, /stdin|-: sites: is not a list/)
+  assert.equal((await pagewire(['predict', '--sites', 'no.yaml', '--goal', 'total=60s'])).code, 2)
 })

@@ -51,7 +51,7 @@ test('replicas go where computing is cheap, users are near, and blocks are there
   const dear = site('dear', 990)
   const disk = image(200)
   const stores = new Map([home, far, cheap, stocked, dear].map((one) => [one, new BlockStore()]))
-  const names = (): string[] => placeReplicas(stores, home, disk, needs, 0).map(({ name }) => name)
+  const names = (): string[] => placeReplicas(stores, home, disk, needs, [0]).map(({ name }) => name)
   assert.deepEqual(names(), ['cheap'], 'a second replica would save less than it costs')
   stores.get(stocked)!.synchronise('a similar guest', image(180))
   assert.deepEqual(names(), ['stocked'], 'de-duplication makes it the better place')
