@@ -3,8 +3,9 @@
 #
 # stab overhead 4: the 802.1Q tag travels beside the frame, so the kernel does not count it. With it, the rate and all
 # counters mean whole frames, tag and Ethernet header included, checksum (FCS) not.
-# Class 1:1 is the only shaper. A leaf's own rate is as good as nothing (HTB lets it have one frame a minute), so that
-# it lives on what 1:1 lends; its ceil is above the link, so that it never holds its own frames back.
+# Class 1:1 is the only shaper. A leaf's own rate is what it is guaranteed, else as good as nothing (HTB lets it have one
+# frame a minute), so that it lives on what 1:1 lends; its ceil is above the link, so that it never holds its own frames
+# back. HTB serves what a leaf has of its own before all that is lent, whatever the order.
 # The queue of PCP P has the handle 1P: wherever it hangs; with fifo the only queue is 10:. Path N has a shaper of its
 # own, 1:N01, and its queues are N1P:. Where flows are kept apart, each has a queue, FN1P:, and HTB gives all flows of a
 # PCP their turns, since they have the same place in the order of service: a deficit round robin by frames.
@@ -57,8 +58,12 @@ beside_queues() {
 }
 
 leaf() { # MINOR PLACE QUANTUM
+  own='rate 8bit burst 1'
+  for pair in $guarantees; do
+    [ "1${pair%%:*}" != "${1#"$prefix"}" ] || own="rate ${pair#*:}bit burst $((2 * frame))"
+  done
   say "class add dev destination parent 1:$top classid 1:$1 htb" \
-    "rate 8bit burst 1 ceil $((rate * 4))bit cburst $((burst * 4)) prio $2 quantum $3"
+    "$own ceil $((rate * 4))bit cburst $((burst * 4)) prio $2 quantum $3"
 }
 
 # A policed class gets a bucket of its own in place of the plain queue, of as many bytes as the queue has full frames.

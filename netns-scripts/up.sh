@@ -11,6 +11,7 @@
 #   queue=256              packets per queue
 #   paths=1                parallel paths of that rate each, up to 8; path N is VLAN 100 + N, tenants are on the first.
 #                          More than one, and flows: dataplane tc-bpf only
+#   guarantees='0:20000000'  with strict: PCP:BITS that the port keeps for a queue, whatever the order; tc-bpf only
 #   flows=1                16: each queue keeps so many flows apart, which take turns of one frame
 #   mtu=1500               bytes of IP packet
 #   delay= jitter= loss= reorder=   what every host's card adds to each frame it sends, as netem takes it
@@ -35,14 +36,14 @@ here=$(cd "$(dirname "$0")" && pwd)
 lab=${1-}
 check_run "$lab"
 shift
-dataplane=tc-bpf rate=200000000 discipline=strict weights= queue=256 mtu=1500 paths=1 flows=1
+dataplane=tc-bpf rate=200000000 discipline=strict weights= queue=256 mtu=1500 paths=1 flows=1 guarantees=
 delay= jitter= loss= reorder=
 hostile= guest= beside= congestion=cubic offloads=off order= marks= object=$root/build/bpf/lab.o
 for setting in "$@"; do
   name=${setting%%=*}
   value=${setting#*=}
   case $name in
-    dataplane | rate | discipline | weights | queue | mtu | paths | flows | delay | jitter | loss | reorder | \
+    dataplane | rate | discipline | weights | queue | mtu | paths | flows | guarantees | delay | jitter | loss | reorder | \
       hostile | guest | beside | congestion | offloads | order | marks | object) eval "$name=\$value" ;;
     *) die 2 "unknown setting '$setting'" ;;
   esac
@@ -56,7 +57,10 @@ done
 
 case $paths in [1-8]) ;; *) die 2 "paths is 1 to 8, not '$paths'" ;; esac
 case $flows in 1 | 16) ;; *) die 2 "flows is 1 or 16, not '$flows'" ;; esac
-case $paths$flows$dataplane in 11* | *tc-bpf) ;; *) die 3 "paths and flows need dataplane tc-bpf" ;; esac
+case $dataplane$paths$flows$guarantees in
+  tc-bpf* | vlan11) ;;
+  *) die 3 "paths, flows and guarantees need dataplane tc-bpf" ;;
+esac
 path=1
 while [ "$path" -lt "$paths" ]; do
   vlans="$vlans $((100 + path))"

@@ -99,6 +99,7 @@ export function modelLink(scenario: Scenario): LinkSpec {
     discipline: link.discipline,
     paths: link.paths,
     ...(link.perFlow ? { perFlow: true } : {}),
+    ...(link.guarantees === undefined ? {} : { guarantees: link.guarantees }),
     delayNs: labDelayNs + (link.impairment?.delayNs ?? 0),
     queuePackets: link.queuePackets,
     competitors: crossTraffic.map((stream) => competitor(stream, scenario)),

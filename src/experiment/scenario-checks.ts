@@ -40,6 +40,16 @@ function* linkProblems({ link, path }: Scenario): Iterable<Problem> {
   if (link.weights !== undefined && link.discipline !== 'ets') {
     yield problem('link.weights', `only discipline ets has weights; this one is ${link.discipline}`)
   }
+  if (link.guarantees !== undefined) {
+    if (link.discipline !== 'strict' || link.perFlow) {
+      yield problem('link.guarantees', 'only discipline strict has guarantees, and not with per_flow')
+    }
+    const promised = Object.values(link.guarantees).reduce((sum, bps) => sum + bps, 0)
+    if (promised > link.rateBps) yield problem('link.guarantees', 'together they are more than link.rate')
+  }
+  if (link.perFlow && link.discipline === 'ets') {
+    yield problem('link.per_flow', 'only discipline strict or fifo has turns by flow')
+  }
   const { delayNs = 0, jitterNs = 0, reorderRatio = 0 } = link.impairment ?? {}
   if (jitterNs > delayNs) yield problem('link.jitter', 'it must not be more than delay')
   if (reorderRatio > 0 && delayNs === 0) {

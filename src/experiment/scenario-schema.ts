@@ -92,6 +92,14 @@ const link = section('the congested port: the switch port towards the destinatio
     description: 'a map of traffic classes and their weights, such as { CS7: 2, best-effort: 1 }',
     title: 'with discipline ets: share of each traffic class; 1 for a class that is not named',
   },
+  guarantees: {
+    type: 'object',
+    minProperties: 1,
+    additionalProperties: ref('rate', {}),
+    description: 'a map of traffic classes and rates, such as { best-effort: 20mbit }',
+    title:
+      'with discipline strict: what the port keeps for a traffic class, whatever the order. Needs dataplane tc-bpf in the lab',
+  },
   paths: {
     type: 'integer',
     minimum: 1,
@@ -412,6 +420,7 @@ export interface ScenarioDocument {
     readonly queue: number
     readonly mtu: number
     readonly weights?: Readonly<Record<string, number>>
+    readonly guarantees?: Readonly<Record<string, string>>
     readonly paths: number
     readonly per_flow: boolean
     readonly delay?: string

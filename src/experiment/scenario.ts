@@ -73,6 +73,8 @@ export interface Link {
   readonly mtuBytes: number
   /** With discipline `ets`: share of each PCP's queue; 1 for one that is not named. */
   readonly weights?: Readonly<Record<number, number>>
+  /** With discipline `strict`: bits per second that the port keeps for a PCP's queue. */
+  readonly guarantees?: Readonly<Record<number, number>>
   /** Parallel paths of this rate. */
   readonly paths: number
   /** The flows of a queue take turns. */
@@ -275,8 +277,27 @@ function linkOf(link: ScenarioDocument['link'], place: Place, classAt: ClassAt):
     paths: link.paths,
     perFlow: link.per_flow,
     ...given('weights', link.weights === undefined ? undefined : weightsOf(link.weights, classAt)),
+    ...given(
+      'guarantees',
+      link.guarantees === undefined ? undefined : guaranteesOf(link.guarantees, classAt, place),
+    ),
     ...given('impairment', impairmentOf(link, place)),
   }
+}
+
+/** Two classes of one PCP have one queue, and together what both were promised. */
+function guaranteesOf(
+  guarantees: Readonly<Record<string, string>>,
+  classAt: ClassAt,
+  place: Place,
+): Record<number, number> {
+  const byPcp: Record<number, number> = {}
+  for (const [name, rate] of Object.entries(guarantees)) {
+    const path: KeyPath = ['link', 'guarantees', name]
+    const { pcp } = classAt(path, name)
+    byPcp[pcp] = (byPcp[pcp] ?? 0) + place(path, () => parseRateBps(rate))
+  }
+  return byPcp
 }
 
 /** The queue of a PCP has one weight: the larger one where two classes share it. */

@@ -37,6 +37,8 @@ export interface LinkSpec {
   readonly paths?: number
   /** Within a class each flow has a turn of one MTU (deficit round robin), datagrams as well; in order of arrival when absent. */
   readonly perFlow?: true
+  /** With discipline `strict`: bits per second that the port keeps for a class, whatever the order. */
+  readonly guarantees?: Readonly<Record<number, number>>
   /** Packets that each queue of the port holds; 0 when absent. */
   readonly queuePackets?: number
 }
@@ -122,7 +124,8 @@ export function shareBps(link: LinkSpec, pcp: number, flows: number, nowNs: numb
       return shareWithin(link, link.rateBps, active, flows)
     case 'strict': {
       const higher = active.filter((other) => rank(other.pcp) < rank(pcp))
-      const leftBps = Math.max(0, link.rateBps - total(higher.map(demandBps)))
+      const kept = keptBelow(link, pcp, active)
+      const leftBps = Math.max(guaranteedBps(link, pcp), link.rateBps - total(higher.map(demandBps)) - kept)
       return shareWithin(
         link,
         leftBps,
@@ -142,6 +145,20 @@ export function shareBps(link: LinkSpec, pcp: number, flows: number, nowNs: numb
     default:
       return unreachable(link.discipline)
   }
+}
+
+function guaranteedBps(link: LinkSpec, pcp: number): number {
+  return link.guarantees?.[pcp] ?? 0
+}
+
+/** What the port keeps from a class for those that it serves after it: no more than they use. */
+function keptBelow(link: LinkSpec, pcp: number, active: readonly Competitor[]): number {
+  if (link.guarantees === undefined) return 0
+  const below = new Set(active.map((other) => other.pcp).filter((other) => rank(other) > rank(pcp)))
+  const kept = [...below].map((lower) =>
+    Math.min(guaranteedBps(link, lower), total(active.filter((one) => one.pcp === lower).map(demandBps))),
+  )
+  return total(kept)
 }
 
 /** Place of a PCP in the order of service, 0 served first. */

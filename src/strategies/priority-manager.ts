@@ -39,7 +39,7 @@ const info: SchemeInfo = {
   idea: 'Choose the class of the migration as it goes: low while it converges in time, higher when it must, highest for the last copy.',
   source: 'Moslehi & Mohebbi, future work (one sentence)',
   origin: 'reconstruction',
-  ours: 'All of it but the wish. Guarantees of others are kept by a limit on the sender, not by reservations at the port. A level is a lane of its own.',
+  ours: 'All of it but the wish. Guarantees of others are kept by a limit on the sender (guaranteed), or by the port (link.guarantees), or both. A level is a lane of its own.',
   options: optionHelp(options),
 }
 

@@ -332,6 +332,9 @@ function compareLeaves(spec: LabSpec, port: Port, expect: Expect): void {
   for (const [place, pcp] of queuesOf(spec).entries()) {
     for (const name of queueNames(spec, pcp)) {
       const leaf = port.classes.find((entry) => entry.classid === `1:${name}`)
+      const guaranteed = pcp === 'all' ? undefined : spec.link.guarantees?.[pcp]
+      if (guaranteed !== undefined)
+        expect(`guarantee of queue ${name}`, guaranteed, rounded(leaf?.rate_bps, guaranteed))
       expect(`place of queue ${name} in the order of service`, isStrict ? place : 0, leaf?.prio)
       expect(`quantum of queue ${name}`, quantumOf(spec, pcp), leaf?.quantum_bytes)
     }

@@ -34,6 +34,8 @@ export interface LinkSpec {
   readonly impairment?: Impairment
   /** Parallel paths to the destination of this rate each, 1 to 8, 1 when absent. More than one: `tc-bpf` only. */
   readonly paths?: number
+  /** With `strict`: bits per second that the port keeps for a PCP's queue, whatever the order. `tc-bpf` only. */
+  readonly guarantees?: Readonly<Record<number, number>>
   /** Flows of one queue take turns of one frame, in place of the order of arrival. `tc-bpf` only. */
   readonly perFlow?: boolean
 }
@@ -106,17 +108,29 @@ export function checkSpec(spec: LabSpec): void {
 }
 
 function checkParallel({ link, dataplane, path }: LabSpec): void {
-  const { paths = 1, perFlow = false } = link
+  const { paths = 1, perFlow = false, guarantees } = link
   require(inRange(paths, 1, mostPaths), `link paths ${paths} is not between 1 and ${mostPaths}`)
-  if (paths === 1 && !perFlow) return
-  require(link.rateBps !== null, 'link paths and per_flow need a link rate')
+  if (paths === 1 && !perFlow && guarantees === undefined) return
+  require(link.rateBps !== null, 'link paths, per_flow and guarantees need a link rate')
   require(!perFlow || link.discipline !== 'ets', 'link per_flow needs discipline strict or fifo')
   require(path?.policeBps === undefined, 'path police needs one path, and queues in the order of arrival')
+  checkGuarantees(link)
   if (dataplane === 'tc-bpf') return
-  throw environmentError('link paths and per_flow need dataplane tc-bpf', {
+  throw environmentError('link paths, per_flow and guarantees need dataplane tc-bpf', {
     code: 'needs-tc-bpf-dataplane',
     next: 'Take them out of the scenario, or run it with dataplane: tc-bpf.',
   })
+}
+
+function checkGuarantees({ guarantees, discipline, perFlow, rateBps }: LinkSpec): void {
+  if (guarantees === undefined) return
+  require(discipline === 'strict' && !perFlow, 'link guarantees need discipline strict, without per_flow')
+  let totalBps = 0
+  for (const [pcp, bps] of Object.entries(guarantees)) {
+    require(inRange(Number(pcp), 0, 7) && isRate(bps), `guarantee ${bps} of PCP ${pcp} is not 1mbit or more`)
+    totalBps += bps
+  }
+  require(totalBps <= (rateBps ?? 0), `link guarantees of ${totalBps} bit/s are more than the link rate`)
 }
 
 function checkImpairment(spec: LabSpec): void {
@@ -299,8 +313,9 @@ export function upArguments(spec: LabSpec, object: string): readonly string[] {
     `offloads=${spec.offloads ? 'on' : 'off'}`,
     `order=${serviceOrder(spec).join(' ')}`,
     spec.dataplane === 'vlan' ? `marks=${pcpByDscp(spec.marking).join(' ')}` : `object=${object}`,
-    ...optional('weights', weightWords(link.weights)),
+    ...optional('weights', pcpWords(link.weights)),
     ...optional('paths', (link.paths ?? 1) > 1 ? `${link.paths}` : ''),
+    ...optional('guarantees', pcpWords(link.guarantees)),
     ...optional('flows', link.perFlow ? `${flowQueues}` : ''),
     ...impairmentArguments(link.impairment),
     ...optional('hostile', hostileWords(spec.path).join(' ')),
@@ -309,9 +324,10 @@ export function upArguments(spec: LabSpec, object: string): readonly string[] {
   ]
 }
 
-function weightWords(weights: LinkSpec['weights'] = {}): string {
-  return Object.entries(weights)
-    .map(([pcp, weight]) => `${pcp}:${weight}`)
+/** `PCP:NUMBER`, of weights or guarantees. */
+function pcpWords(numbers: Readonly<Record<number, number>> = {}): string {
+  return Object.entries(numbers)
+    .map(([pcp, number]) => `${pcp}:${number}`)
     .join(' ')
 }
 

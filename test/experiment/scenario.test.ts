@@ -194,6 +194,14 @@ const mistakes: readonly (readonly [string, RegExp, string])[] = [
   ['link: { reorder: 1% }', /link\.reorder: frames can only overtake delayed ones/, 'contradiction'],
   ['client: { network: other, port: own }', /client\.port: a guest in another network/, 'contradiction'],
   ['client: { network: other, rate: 0 }', /client\.network: nobody asks the guest/, 'contradiction'],
+  [
+    'link: { guarantees: { best-effort: 300mbit } }',
+    /link\.guarantees: together they are more/,
+    'contradiction',
+  ],
+  ['link: { guarantees: { EF: 1 } }', /link\.guarantees\.EF/, 'bad-unit'],
+  ['link: { discipline: fifo, guarantees: { EF: 1mbit } }', /only discipline strict has/, 'contradiction'],
+  ['link: { discipline: ets, per_flow: true }', /link\.per_flow: only discipline/, 'contradiction'],
   ['path: { remark: 8 }', /^s\.yaml:1:17: path\.remark: 8 is out of range/, 'bad-value'],
   ['path: { police: 10 }', /path\.police: 10 is not a rate/, 'bad-unit'],
   [

@@ -29,6 +29,17 @@ test('strict priority: lower classes cost nothing, higher ones come first', () =
   assert.equal(share('strict', 1, [udp(0, 150e6)]), 50)
 })
 
+test('strict priority with guarantees: what the port keeps for a class it has, used or not', () => {
+  const guarantees = { 0: 50e6, 5: 30e6 }
+  const kept = (pcp: number, competitors: readonly Competitor[]): number =>
+    shareBps(framedLink(rateBps, 1500, { competitors, guarantees }), pcp, 1, 1e9) / 1e6
+  assert.equal(kept(7, [udp(0, 120e6)]), 150)
+  assert.equal(kept(7, [udp(0, 20e6), udp(5, 100e6)]), 150, 'what is not used goes to the others')
+  assert.equal(kept(0, [udp(7, 300e6)]), 50)
+  assert.equal(kept(0, [udp(7, 100e6)]), 100)
+  assert.equal(kept(2, [udp(7, 160e6), udp(0, 90e6)]), 0, 'nothing was promised to it')
+})
+
 test('within a class, connections share what datagrams leave', () => {
   assert.equal(share('strict', 0, [udp(0, 120e6), tcp(0, 3)]), 20)
   near(share('strict', 0, [udp(0, 300e6)]), 2, 1e-9, 'starved by a flood')

@@ -142,6 +142,16 @@ test('parallel paths and turns: one name for each queue, and only where the data
     )
   }
   refused({ ...spec, link: { ...link, paths: 9 } }, 2, /paths 9/)
+  const guaranteed = { ...spec, link: { ...spec.link, guarantees: { 0: 20e6, 5: 5e6 } } }
+  assert.ok(upArguments(guaranteed, 'lab.o').includes('guarantees=0:20000000 5:5000000'))
+  checkSpec(guaranteed)
+  refused(
+    { ...spec, link: { ...spec.link, guarantees: { 0: 190e6, 5: 20e6 } } },
+    2,
+    /more than the link rate/,
+  )
+  refused({ ...spec, link: { ...link, guarantees: { 0: 1e6 } } }, 2, /without per_flow/)
+  refused({ ...guaranteed, dataplane: 'vlan' }, 3, /need dataplane tc-bpf/)
   refused({ ...spec, link: { ...link, discipline: 'ets' } }, 2, /per_flow needs discipline/)
   refused({ ...spec, link: { ...link, rateBps: null } }, 2, /need a link rate/)
   refused({ ...spec, link, path: { policeBps: 5e6 } }, 2, /police needs one path/)
