@@ -230,5 +230,6 @@ async function runOne(request: RunRequest, turn: Turn, directory: string, place:
     abandon: AbortSignal.any([place.signals.second, turn.abandon]),
     mayBegin: turn.mayBegin,
     onQuiet: turn.onQuiet,
+    later: turn.later,
   })
 }

@@ -74,6 +74,8 @@ export interface RunInput {
   readonly mayBegin?: Promise<void>
   /** The senders have stopped: what follows takes no more of the box than an analysis does. */
   readonly onQuiet?: () => void
+  /** Takes over the work of taking the lab away; absent: it is done at the end of the run. */
+  readonly later?: (work: () => Promise<void>) => void
 }
 
 /** What a report is made of. */
@@ -217,7 +219,7 @@ class Run {
       () => this.#current,
       () => this.#endAgents(),
       () => Promise.all([...this.#captures.values()].map((capture) => capture.stop())),
-      () => this.#measured.lab?.down(),
+      () => this.#takeLabAway(),
     ]
     const failures: unknown[] = []
     for (const step of steps) {
@@ -228,6 +230,14 @@ class Run {
       }
     }
     if (failures.length > 0) throw failures[0]
+  }
+
+  async #takeLabAway(): Promise<void> {
+    const { lab } = this.#measured
+    const { later } = this.#input
+    if (lab === undefined) return
+    if (later === undefined) await lab.down()
+    else later(() => lab.down())
   }
 
   async #endAgents(): Promise<void> {
@@ -275,7 +285,7 @@ class Run {
         file: directory.captureFile(point),
         taps: taps.map((tap) => ({ ...tap, prefix: ['ip', 'netns', 'exec', namespace] })),
         snapLength: scenario.capture.snaplenBytes,
-        ...(hooks?.captureBufferKib === undefined ? {} : { bufferKib: hooks.captureBufferKib }),
+        bufferKib: hooks?.captureBufferKib ?? captureBufferKib(scenario.link.rateBps),
       })
       this.#captures.set(point, capture)
     })
@@ -626,6 +636,11 @@ class Run {
     assert(this.#measured.lab !== undefined, 'the lab was built')
     return this.#measured.lab
   }
+}
+
+/** 64 MiB held 0.8 Gbit/s of MTU frames without a drop. The kernel clears and frees them in one go, and senders wait. */
+function captureBufferKib(linkBps: number): number {
+  return Math.ceil(Math.min(Math.max((65_536 * linkBps) / 0.8e9, 8192), 65_536))
 }
 
 /** Waits for all of them, so that none goes on making something when another has failed; then the first failure is thrown. */

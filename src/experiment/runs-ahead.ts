@@ -13,6 +13,8 @@ export interface Turn {
   readonly onQuiet: () => void
   /** Aborted: nobody wants it any more. It is taken away at once, and rejects. */
   readonly abandon: AbortSignal
+  /** For work that would disturb a migration, such as taking a lab away: it is done when no senders run. */
+  readonly later: (work: () => Promise<void>) => void
 }
 
 export interface InARow<Request> {
@@ -32,6 +34,7 @@ interface Started<Request> {
 
 export class RunsAhead<Request> {
   readonly #row: InARow<Request>
+  readonly #later: (() => Promise<void>)[] = []
   #prepared: Started<Request> | undefined
 
   constructor(row: InARow<Request>) {
@@ -46,8 +49,17 @@ export class RunsAhead<Request> {
     return await run.result
   }
 
-  /** Takes away what was prepared and not begun. */
+  /** Takes away what was prepared and not begun, and whatever else is still there. */
   async close(): Promise<void> {
+    await this.#drop()
+    await this.#catchUp()
+  }
+
+  async #catchUp(): Promise<void> {
+    for (let work = this.#later.shift(); work !== undefined; work = this.#later.shift()) await work()
+  }
+
+  async #drop(): Promise<void> {
     const prepared = this.#prepared
     if (prepared === undefined) return
     this.#prepared = undefined
@@ -63,7 +75,7 @@ export class RunsAhead<Request> {
       this.#prepared = undefined
       return prepared
     }
-    await this.close()
+    await this.#drop()
     return this.#start(request)
   }
 
@@ -76,7 +88,11 @@ export class RunsAhead<Request> {
     const onQuiet = (): void => {
       if (started.ahead !== undefined) this.#prepared = this.#start(started.ahead)
     }
-    const result = this.#row.carryOut(request, { mayBegin, onQuiet, abandon: abandon.signal })
+    const later = (work: () => Promise<void>): void => {
+      this.#later.push(work)
+    }
+    const turn: Turn = { mayBegin, onQuiet, abandon: abandon.signal, later }
+    const result = this.#catchUp().then(() => this.#row.carryOut(request, turn))
     // Who takes it hears of its failure; until then nobody listens.
     result.catch(() => {})
     const started: Started<Request> = { request, begin, abandon, result, ahead: undefined }

@@ -23,6 +23,9 @@ function inARow(): { row: RunsAhead<string>; log: string[]; failing: Set<string>
     await new Promise((resolve) => setTimeout(resolve, 1))
     if (failing.has(label)) throw new Error(`${label} failed`)
     log.push(`${label} analysed`)
+    turn.later(async () => {
+      log.push(`${label} taken away`)
+    })
     const request = { arm: marked, seed: 1, limitNs: 1e9, label }
     return fakeRun({ goodputMbps: 1, totalMs: 1, downtimeMs: 1, otherMbps: 1 }, request)
   }
@@ -32,12 +35,21 @@ function inARow(): { row: RunsAhead<string>; log: string[]; failing: Set<string>
   return { row: new RunsAhead<string>({ carryOut, same: (a, b) => a === b, dropped }), log, failing }
 }
 
-test('the next run is prepared once the one before is quiet, and begins after it', async () => {
+test('the next run is prepared once the one before is quiet, begins after it, and is not disturbed by what is left', async () => {
   const { row, log } = inARow()
   await row.run('a', 'b')
   await row.run('b')
   await row.close()
-  assert.deepEqual(log, ['a prepared', 'a migrates', 'b prepared', 'a analysed', 'b migrates', 'b analysed'])
+  assert.deepEqual(log, [
+    'a prepared',
+    'a migrates',
+    'b prepared',
+    'a analysed',
+    'b migrates',
+    'b analysed',
+    'a taken away',
+    'b taken away',
+  ])
 })
 
 test('what was prepared and is not wanted is taken away before another begins, and at the end', async () => {
@@ -57,5 +69,6 @@ test('what was prepared and is not wanted is taken away before another begins, a
     'b prepared',
     'a again analysed',
     'b dropped',
+    'a again taken away',
   ])
 })
