@@ -2,48 +2,22 @@
 
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { defaultTable, trafficClass } from '../../src/marking/traffic-class.js'
 import { PagewireError } from '../../src/support/errors.js'
-import { type HostilePath, type Lab, labUp } from '../../src/topology/lab.js'
+import { type HostilePath, labUp } from '../../src/topology/lab.js'
 import {
   captured,
+  dscpOf,
   echoMs,
   exchangeTcp,
   flood,
   namespaces,
   needsRoot,
-  pause,
+  pcpOf,
+  servedSideBySide,
   testDataplane,
   testRateBps,
   testSpec,
 } from './support.js'
-
-const dscpOf = (name: string): number => trafficClass(defaultTable, name).dscp
-const pcpOf = (name: string): number => trafficClass(defaultTable, name).pcp
-
-/** Bits per second that each class gets through the port while both offer more than the whole link. */
-async function servedSideBySide(
-  lab: Lab,
-  names: readonly [string, string],
-): Promise<readonly [number, number]> {
-  const size = { to: 'destination', rateBps: 1.3 * testRateBps, seconds: 4 } as const
-  const floods = Promise.all([
-    flood(lab, { from: 'source', vlan: 'migration', dscp: dscpOf(names[0]), ...size }),
-    flood(lab, { from: 'neighbour', vlan: 'tenants', dscp: dscpOf(names[1]), ...size }),
-  ])
-  await pause(1500)
-  const read = async () => ({ atMs: performance.now(), queues: await lab.counters() })
-  const before = await read()
-  await pause(1500)
-  const after = await read()
-  await floods
-  const rateBps = (name: string): number => {
-    const of = ({ queues }: typeof after): number =>
-      queues.find((queue) => queue.pcp === pcpOf(name))?.bytes ?? 0
-    return ((of(after) - of(before)) * 8000) / (after.atMs - before.atMs)
-  }
-  return [rateBps(names[0]), rateBps(names[1])]
-}
 
 test('weights 2 to 1 share the link 2 to 1', { skip: needsRoot }, async (context) => {
   const lab = await labUp(testSpec({ link: { discipline: 'ets', weights: { [pcpOf('CS7')]: 2 } } }))

@@ -12,6 +12,7 @@ import {
   captured,
   commonLab,
   counted,
+  dscpOf,
   ended,
   exchangeTcp,
   flood,
@@ -20,6 +21,7 @@ import {
   namespaces,
   needsRoot,
   pause,
+  servedSideBySide,
   testDataplane,
   testRateBps,
   testSpec,
@@ -30,8 +32,6 @@ async function labFor(context: TestContext, spec: LabSpec): Promise<Lab> {
   context.after(() => lab.down())
   return lab
 }
-
-const dscpOf = (name: string): number => trafficClass(defaultTable, name).dscp
 
 test('a lab comes up as asked and leaves nothing behind', { skip: needsRoot }, async () => {
   const lab = await labUp(testSpec())
@@ -176,24 +176,9 @@ test('queues are served in the order of 802.1Q, background below best effort', {
     ['best-effort', 'CS1'],
   ] as const
   for (const [upper, lower] of pairs) {
-    const size = { to: 'destination', rateBps: 1.5 * testRateBps, seconds: 3.5 } as const
-    const floods = Promise.all([
-      flood(lab, { from: 'source', vlan: 'migration', dscp: dscpOf(upper), ...size }),
-      flood(lab, { from: 'neighbour', vlan: 'tenants', dscp: dscpOf(lower), ...size }),
-    ])
-    await pause(1500) // both have started, and neither ends before the window does
-    const before = await lab.counters()
-    await pause(1000)
-    const after = await lab.counters()
-    await floods
-    const served = (name: string): number => {
-      const of = (list: typeof after) =>
-        list.find((queue) => queue.pcp === trafficClass(defaultTable, name).pcp)?.packets ?? 0
-      return of(after) - of(before)
-    }
-    assert.ok(served(upper) > 1000, `${upper} ${served(upper)}`)
+    const [first, last] = await servedSideBySide(lab, [upper, lower])
     // A fair share would be equal; a loaded box may leave the upper queue empty for a moment.
-    assert.ok(served(lower) <= served(upper) / 10, `${upper} ${served(upper)}, ${lower} ${served(lower)}`)
+    assert.ok(last <= first / 10, `${upper} ${first}, ${lower} ${last} bit/s`)
     await pause(200)
   }
 })

@@ -10,13 +10,13 @@ import { needsRoot, testDataplane } from './support.js'
 /** One slow processor carries this, five captures included. */
 const modest = [
   `dataplane=${testDataplane}`,
-  'link.rate=10mbit',
+  'link.rate=20mbit',
   'guest.memory=4MiB',
   'guest.workload={kind: hot, dirty_ratio: 0.2, working_set: 10%}',
-  'migration.max_total_time=6s',
+  'migration.max_total_time=10s',
   'client={rate: 20, class: AF41}',
 ]
-const contention = 'cross_traffic=[{kind: udp-cbr, rate: 7mbit}, {kind: tcp-bulk, flows: 1}]'
+const contention = 'cross_traffic=[{kind: udp-cbr, rate: 14mbit}, {kind: tcp-bulk, flows: 1}]'
 
 const skip =
   needsRoot || (testDataplane === 'vlan' ? false : 'run.test.ts holds the default scenario to more than this')
@@ -25,11 +25,21 @@ test('marked keeps nine tenths of its goodput under contention, unmarked at most
   skip,
 }, async (t) => {
   const directory = temporaryDirectory(t)
-  // A guest kernel's timers are coarse: whether the run is valid is for the tests of the gate.
-  const alone = await run(join(directory, 'alone'), [...modest, 'cross_traffic=[]'])
-  const marked = await run(join(directory, 'marked'), [...modest, contention])
-  const plain = await run(join(directory, 'unmarked'), [
-    ...modest,
+  // A guest kernel's timers are coarse: whether the run is valid is for the tests of the gate. But where its only
+  // processor was away, its shaper stood still, and the goodput says nothing of priority: such a run is made again.
+  let spare = 2
+  const sustained = async (name: string, set: readonly string[]) => {
+    for (;;) {
+      const one = await run(join(directory, `${name}${spare}`), [...modest, ...set])
+      const error = one.result.fidelity.checks.find((check) => check.name === 'link_rate_error')
+      t.diagnostic(`${name}: the port was ${error?.value} off its rate`)
+      if (error === undefined || error.value <= 0.05 || spare === 0) return one
+      spare -= 1
+    }
+  }
+  const alone = await sustained('alone', ['cross_traffic=[]'])
+  const marked = await sustained('marked', [contention])
+  const plain = await sustained('unmarked', [
     contention,
     ...unmarked,
     'migration.max_total_time=4s',

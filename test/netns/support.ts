@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { defaultTable, dsField } from '../../src/marking/traffic-class.js'
+import { defaultTable, dsField, trafficClass } from '../../src/marking/traffic-class.js'
 import {
   type CaptureName,
   type DataplaneName,
@@ -27,6 +27,9 @@ export const testDataplane: DataplaneName =
 
 /** Bits per second that one processor carries with ease, captures included; a guest kernel's is slower. */
 export const testRateBps = testDataplane === 'vlan' ? 20e6 : 50e6
+
+export const dscpOf = (name: string): number => trafficClass(defaultTable, name).dscp
+export const pcpOf = (name: string): number => trafficClass(defaultTable, name).pcp
 
 let count = 0
 
@@ -119,6 +122,41 @@ export async function flood(lab: Lab, wish: Flood): Promise<FloodResult> {
   ])
   const [sent = Number.NaN, refused = Number.NaN] = text.trim().split(' ').map(Number)
   return { sent, refused }
+}
+
+/**
+ * Bits per second that each of two classes gets through the congested port while both offer more than the whole link.
+ * A loaded box, or a guest kernel's only processor, may not offer that much: only a second and a half in which the port
+ * was busy and both queues overflowed says what the port does, and up to five are looked at.
+ */
+export async function servedSideBySide(
+  lab: Lab,
+  names: readonly [string, string],
+): Promise<readonly [number, number]> {
+  const found: string[] = []
+  for (let i = 0; i < 5; i++) {
+    const size = { to: 'destination', rateBps: 1.4 * testRateBps, seconds: 3.5 } as const
+    const floods = Promise.all([
+      flood(lab, { from: 'source', vlan: 'migration', dscp: dscpOf(names[0]), ...size }),
+      flood(lab, { from: 'neighbour', vlan: 'tenants', dscp: dscpOf(names[1]), ...size }),
+    ])
+    await pause(1200) // both have started, and neither ends before the window does
+    const read = async () => ({ atMs: performance.now(), queues: await lab.counters() })
+    const before = await read()
+    await pause(1500)
+    const after = await read()
+    await floods
+    const [first, second] = names.map((name) => {
+      const of = ({ queues }: typeof after) => queues.find((queue) => queue.pcp === pcpOf(name))
+      const gained = (what: 'bytes' | 'dropped'): number =>
+        (of(after)?.[what] ?? 0) - (of(before)?.[what] ?? 0)
+      return { bps: (gained('bytes') * 8000) / (after.atMs - before.atMs), dropped: gained('dropped') }
+    }) as [{ bps: number; dropped: number }, { bps: number; dropped: number }]
+    const isBusy = first.bps + second.bps > 0.9 * testRateBps
+    if (isBusy && first.dropped > 0 && second.dropped > 0) return [first.bps, second.bps]
+    found.push(JSON.stringify([first, second]))
+  }
+  throw new Error(`this box cannot keep a port of ${testRateBps} bit/s busy: ${found.join(' ')}`)
 }
 
 /** One TCP exchange with both sockets marked before connect; returns when both sides have closed. */
