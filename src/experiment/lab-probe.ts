@@ -11,6 +11,7 @@ import type { TrafficClass } from '../marking/traffic-class.js'
 import { failure, PagewireError } from '../support/errors.js'
 import { type Lab, labUp, sweep } from '../topology/lab.js'
 import { resolveDataplane } from '../topology/requirements.js'
+import { dataplaneFor } from '../topology/spec.js'
 import { AgentProcess } from './agent-process.js'
 import type { Scenario } from './scenario.js'
 import { trafficHosts } from './traffic-hosts.js'
@@ -56,7 +57,7 @@ export async function probeLab(options: LabProbeOptions): Promise<readonly Probe
     runId: `p${process.pid.toString(36)}`,
     link: scenario.link,
     marking: scenario.marking,
-    dataplane: await resolveDataplane(scenario.dataplane, 'lab'),
+    dataplane: await resolveDataplane(dataplaneFor(scenario.link, scenario.dataplane), 'lab'),
     congestionControl: scenario.migration.congestionControl,
     offloads: false,
     ...(scenario.path === undefined ? {} : { path: scenario.path }),

@@ -11,6 +11,7 @@ import { prepareCrossTraffic } from '../agent/traffic/cross-traffic.js'
 import { exitCode, PagewireError } from '../support/errors.js'
 import { type Lab, labUp, sweep } from '../topology/lab.js'
 import { resolveDataplane } from '../topology/requirements.js'
+import { dataplaneFor } from '../topology/spec.js'
 import { MigrationPair } from './migration-pair.js'
 import type { Scenario } from './scenario.js'
 import { trafficHosts } from './traffic-hosts.js'
@@ -44,7 +45,7 @@ export async function inMigrationLab<T>(
     runId: `m${process.pid.toString(36)}`,
     link: scenario.link,
     marking: scenario.marking,
-    dataplane: await resolveDataplane(scenario.dataplane, 'lab'),
+    dataplane: await resolveDataplane(dataplaneFor(scenario.link, scenario.dataplane), 'lab'),
     congestionControl: scenario.migration.congestionControl,
     offloads: false,
   })

@@ -27,7 +27,7 @@ import { assert } from '../support/assert.js'
 import { exitCode, messageOf, PagewireError } from '../support/errors.js'
 import { type CaptureName, type Lab, labUp, type QueueCounters, sweep } from '../topology/lab.js'
 import { resolveDataplane } from '../topology/requirements.js'
-import { guestCard, pathVlan, vlanIds } from '../topology/spec.js'
+import { dataplaneFor, guestCard, pathVlan, vlanIds } from '../topology/spec.js'
 import { version } from '../topology/version.js'
 import { tracedWrites } from '../workload/trace.js'
 import { type ClientsReport, ClientView, clientFlows, GuestMove, guestCards } from './client-view.js'
@@ -255,7 +255,7 @@ class Run {
     onPhase?.('building the lab')
     const swept = await sweep()
     for (const runId of swept) directory.event({ at_ns: 0, event: 'swept', run_id: runId })
-    const dataplane = await resolveDataplane(scenario.dataplane, 'run')
+    const dataplane = await resolveDataplane(dataplaneFor(scenario.link, scenario.dataplane), 'run')
     this.#measured.flood = await floodOutcome(dataplane, trafficAgent)
     this.#measured.lab = await labUp({
       runId: runIdOf(directory.path),

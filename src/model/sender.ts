@@ -102,6 +102,17 @@ export class Sender {
     }
   }
 
+  /** What the next `count` pages of a lane weigh without their headers, and how many of them are zero. */
+  payload(feed: Feed, count: number): { readonly bytes: number; readonly zeroPages: number } {
+    const { encoding } = feed.lane
+    this.#versions = this.#guest.memory.versions
+    if (encoding === undefined) return { bytes: count * this.#guest.memory.pageBytes, zeroPages: 0 }
+    const bytes = this.#encode(feed, count, this.#encoder(encoding))
+    let zeroPages = 0
+    for (let i = 0; i < count; i++) if (this.#codes[i] === Encoding.zero) zeroPages++
+    return { bytes, zeroPages }
+  }
+
   /** Xen's rule: one look at the log a batch, and what the guest was at again is left out. */
   #keep(batch: Uint32Array, count: number, request: CopyRequest): number {
     if (!request.skipRedirtied && !request.skipAccessed) return count

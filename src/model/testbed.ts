@@ -28,7 +28,7 @@ import { ModelDisk } from './disk.js'
 import { Feed, pagesPerPeek } from './feed.js'
 import { Fetches, type StorageSpec } from './fetches.js'
 import { type LinkSpec, rank, wireBits } from './link.js'
-import { PathSender } from './path-sender.js'
+import { overPaths, PathSender } from './path-sender.js'
 import { Pusher } from './pusher.js'
 import { Replay } from './replay.js'
 import { Sender } from './sender.js'
@@ -81,7 +81,6 @@ export class ModelTestbed implements Testbed {
       const content = pageContent(spec.content ?? { kind: 'random' }, this.pageBytes, spec.guest.seed)
       return new Encoders(content, this.totalPages, spec.guest.seed)
     }
-    this.#paths = new PathSender(this.#clock, spec.link, this.guest, this.#destination)
     this.fetches = new Fetches(
       spec.storage ?? { apart: false, rateBps: Number.POSITIVE_INFINITY },
       this.#pcp('storage'),
@@ -100,6 +99,7 @@ export class ModelTestbed implements Testbed {
       this.fetches,
       encoders,
     )
+    this.#paths = new PathSender(this.#clock, spec.link, this.guest, this.#destination, this.#sender)
   }
 
   nowNs(): number {
@@ -113,13 +113,13 @@ export class ModelTestbed implements Testbed {
   async copy(request: CopyRequest): Promise<CopyResult> {
     const held = request.holdWritesOutside
     if (held !== undefined) this.guest.holdWritesOutside(this.nowNs(), held)
+    const onPaths = (this.#spec.link.paths ?? 1) > 1 && overPaths(request)
     const feeds = request.sharePages
       ? this.#sharedFeeds(request)
-      : request.lanes.map((lane) => this.#feed(lane))
-    const result =
-      request.sharePages && (this.#spec.link.paths ?? 1) > 1
-        ? this.#paths.send(feeds, request)
-        : this.#sender.send(feeds, request, this.#replay?.checkpoint)
+      : request.lanes.map((lane) => this.#feed(lane, onPaths ? sharedBatchPages : undefined))
+    const result = onPaths
+      ? this.#paths.send(feeds, request)
+      : this.#sender.send(feeds, request, this.#replay?.checkpoint)
     if (held !== undefined) this.guest.letWritesGo(this.nowNs())
     return result
   }
@@ -256,9 +256,9 @@ export class ModelTestbed implements Testbed {
     )
   }
 
-  #feed(lane: Lane): Feed {
+  #feed(lane: Lane, batchPages = this.#spec.pagesPerPeek ?? pagesPerPeek): Feed {
     const pcp = this.#pcp(lane.via)
-    return new Feed(lane, pcp, this.#rank(pcp), this.#spec.pagesPerPeek ?? pagesPerPeek)
+    return new Feed(lane, pcp, this.#rank(pcp), batchPages)
   }
 
   /** Lanes that draw on the same pages. */

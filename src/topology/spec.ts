@@ -107,10 +107,19 @@ export function checkSpec(spec: LabSpec): void {
   checkParallel(spec)
 }
 
+/** The dataplane for a link: where none is named, that which alone has what the link asks for, if one does. */
+export function dataplaneFor(link: LinkSpec, wanted: DataplaneName | 'auto'): DataplaneName | 'auto' {
+  return wanted === 'auto' && needsTcBpf(link) ? 'tc-bpf' : wanted
+}
+
+function needsTcBpf({ paths = 1, perFlow = false, guarantees }: LinkSpec): boolean {
+  return paths > 1 || perFlow || guarantees !== undefined
+}
+
 function checkParallel({ link, dataplane, path }: LabSpec): void {
-  const { paths = 1, perFlow = false, guarantees } = link
+  const { paths = 1, perFlow = false } = link
   require(inRange(paths, 1, mostPaths), `link paths ${paths} is not between 1 and ${mostPaths}`)
-  if (paths === 1 && !perFlow && guarantees === undefined) return
+  if (!needsTcBpf(link)) return
   require(link.rateBps !== null, 'link paths, per_flow and guarantees need a link rate')
   require(!perFlow || link.discipline !== 'ets', 'link per_flow needs discipline strict or fifo')
   require(path?.policeBps === undefined, 'path police needs one path, and queues in the order of arrival')

@@ -152,6 +152,17 @@ test('m paths carry m times as much, and a channel too few leaves one of them id
   near((await time(2, 4)) / one, 1 / 2, 0.03, 'two channels on four paths')
 })
 
+test('QEMU’s channels keep to paths as well, and wait for each other at the end of each window', async () => {
+  const goodput = async (paths: number): Promise<number> => {
+    const setting = { pages: 8192, ratio: 0, link: link([], paths) }
+    const { record } = await run('qemu', { channels: 2, max_bandwidth: '10gbit' }, setting)
+    assert.equal(record.pagesSent, 8192)
+    return record.goodputBps
+  }
+  const gain = (await goodput(2)) / (await goodput(1))
+  assert.ok(gain > 1.5 && gain <= 2, `${gain} times as fast`)
+})
+
 test('the shortest queue gets the next batch: a crowded path carries less, and none waits for it', async () => {
   const crowded = link([udp(150e6, 7)], 2)
   const { record } = await channels(2, { pages: 32_768, ratio: 0, link: crowded })

@@ -9,6 +9,7 @@ import {
   addressOf,
   capturePointsOf,
   checkSpec,
+  dataplaneFor,
   type LabSpec,
   macOf,
   queueNames,
@@ -151,6 +152,9 @@ test('parallel paths and turns: one name for each queue, and only where the data
     /more than the link rate/,
   )
   refused({ ...spec, link: { ...link, guarantees: { 0: 1e6 } } }, 2, /without per_flow/)
+  assert.equal(dataplaneFor(guaranteed.link, 'auto'), 'tc-bpf')
+  assert.equal(dataplaneFor(guaranteed.link, 'vlan'), 'vlan', 'named, and then refused')
+  assert.equal(dataplaneFor(spec.link, 'auto'), 'auto')
   refused({ ...guaranteed, dataplane: 'vlan' }, 3, /need dataplane tc-bpf/)
   refused({ ...spec, link: { ...link, discipline: 'ets' } }, 2, /per_flow needs discipline/)
   refused({ ...spec, link: { ...link, rateBps: null } }, 2, /need a link rate/)
