@@ -66,8 +66,9 @@ function* decide(chosen: Options, first: View): Generator<Intent, void, View> {
   }
   // The guest leaves with its own share; an abort restores it as well.
   if (withheld > 0) view = yield { do: 'throttle', withhold: 0 }
-  view = yield { do: 'suspend' }
+  // Before the suspend: nobody is to wait for the reckoning.
   host.suspendGuest()
+  view = yield { do: 'suspend' }
   if (view.unsent.count > 0) yield { do: 'copy', lanes: [host.lane(view, chosen.final_via)] }
   yield { do: 'handover', via: chosen.final_via }
 }
@@ -82,6 +83,7 @@ class Host {
   /** Share of a processor that the guest has without any lever. */
   readonly #guestShare: number
   #guest: Domain
+  /** Reckoned only where the sender's rate depends on it. */
   #senderShare = 0
   /** Share of its usual time that the guest does not get, 0..1. */
   withheld = 0
@@ -105,9 +107,11 @@ class Host {
     this.#reckon()
   }
 
+  /** From now on the guest wants no processor. */
   suspendGuest(): void {
+    if (this.#chosen.sender_rate === 0) return
     this.#guest = { ...this.#guest, demand: 0 }
-    this.#reckon()
+    this.#senderShare = this.#shares(this.#chosen.lever_sender).sender
   }
 
   /** All that is unsent, as fast as the sender's share of the processors lets it. */
