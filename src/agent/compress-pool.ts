@@ -17,6 +17,8 @@ export interface Prepared {
 
 /** As many as a scheme may ask for. */
 const threadsMax = 64
+/** Pages that a thread compresses before it counts as started: the first ones take many times as long as the others. */
+const firstPages = 128
 
 export class CompressPool {
   readonly #guest: Omit<CompressTask, 'pages' | 'versions'>
@@ -62,7 +64,6 @@ export class CompressPool {
   }
 
   async #begin(threads: number): Promise<void> {
-    const nothing = new Uint32Array(0)
     this.#pool = new Piscina({
       filename: new URL('./compress-worker.js', import.meta.url).href,
       name: 'compressPages',
@@ -72,7 +73,8 @@ export class CompressPool {
     })
     const pool = this.#pool
     try {
-      const first = { ...this.#guest, pages: nothing, versions: nothing }
+      const pages = Uint32Array.from({ length: firstPages }, (_, page) => page)
+      const first = { ...this.#guest, pages, versions: new Uint32Array(firstPages) }
       await Promise.all(Array.from({ length: threads }, () => pool.run(first)))
       this.#ready = true
     } catch (error) {

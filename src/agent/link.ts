@@ -29,7 +29,7 @@ import type { GuestDisk } from '../workload/disk.js'
 import type { GuestPosition } from '../workload/guest.js'
 import type { Trace } from '../workload/trace.js'
 import { monotonicNs } from './clock.js'
-import { CompressPool } from './compress-pool.js'
+import type { CompressPool } from './compress-pool.js'
 import { blockHash } from './disk-image.js'
 import { type DiskState, deltaContent } from './disk-state.js'
 import { Inbound } from './inbound.js'
@@ -67,6 +67,8 @@ export interface GuestState {
   readonly trace?: Trace
   /** Absent where the disk does not move. */
   readonly disk?: DiskState
+  /** The link ends it. */
+  readonly pool: CompressPool
 }
 
 const abortTimeoutNs = 1e9
@@ -110,7 +112,7 @@ export class Link {
     this.#diskState = guest.disk
     this.#coding = {
       encoders: new Encoders(content, memory.totalPages, session.seed),
-      pool: new CompressPool(session.content, session.pageBytes, session.seed),
+      pool: guest.pool,
     }
   }
 

@@ -107,7 +107,10 @@ export class ReplayedGuest {
     this.#execute(to)
     const done = this.#last && share === 1
     this.#say(done, encodePosition(this.#guest.position))
-    if (share < 1) this.#timer = setTimeout(() => this.#step(), stepMs)
+    if (share === 1) return
+    // The last step comes when the rest is due, not when it would be the turn of another.
+    const restMs = (leftNs - dueNs) / this.#speed / 1e6
+    this.#timer = setTimeout(() => this.#step(), Math.min(stepMs, Math.ceil(restMs)))
   }
 
   /** An input at the very point where a step ends may be followed by more at the same point: it waits for the mark. */

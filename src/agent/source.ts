@@ -14,6 +14,7 @@ import { Guest, type GuestSpec } from '../workload/guest.js'
 import type { WorkloadSpec } from '../workload/workload.js'
 import { AgentTestbed } from './agent-testbed.js'
 import { monotonicNs } from './clock.js'
+import { CompressPool } from './compress-pool.js'
 import { type DiskState, diskContent } from './disk-state.js'
 import type { GuestCardProcess } from './guest-card.js'
 import { type LaneStatistics, Link, type LinkOptions } from './link.js'
@@ -93,10 +94,10 @@ class Source implements RunningSource {
   readonly #job: SourceJob
   readonly #content: PageContent
   readonly #device: Buffer
-  readonly #disk: DiskState | undefined
   readonly #card: GuestCardProcess | undefined
-  readonly #guest: Guest
-  readonly #beganNs: number
+  readonly #pool: CompressPool
+  #guest: Guest
+  #beganNs: number
   #testbed: AgentTestbed | undefined
   #link: Link | undefined
   #cancelled = false
@@ -112,7 +113,7 @@ class Source implements RunningSource {
     this.#card = card
     this.#beganNs = monotonicNs()
     this.#guest = new Guest({ ...job.guest, accessesPerLook }, this.#beganNs)
-    this.#disk = diskOf(job, this.#guest)
+    this.#pool = new CompressPool(job.content, job.guest.pageBytes, job.guest.seed)
     this.result = this.#run(strategy, journal)
   }
 
@@ -134,6 +135,7 @@ class Source implements RunningSource {
   }
 
   async #run(strategy: Strategy, journal: Journal): Promise<SourceResult> {
+    if (strategy.threads !== undefined) await this.#beginWithThreads(strategy.threads)
     const delay = monitorEventLoopDelay({ resolution: 5 })
     const cpuBefore = process.cpuUsage()
     const waitedBefore = runQueueWaitNs()
@@ -167,15 +169,24 @@ class Source implements RunningSource {
     }
   }
 
+  /** The migration begins when the threads are there: to start one takes longer than some migrations. */
+  async #beginWithThreads(threads: number): Promise<void> {
+    await this.#pool.start(threads)
+    this.#beganNs = monotonicNs()
+    this.#guest = new Guest({ ...this.#job.guest, accessesPerLook }, this.#beganNs)
+  }
+
   /** The link, or nothing when the time of the whole migration went by, or somebody cancelled, before it was up. */
   async #open(): Promise<Link | undefined> {
     const job = this.#job
+    const disk = diskOf(job, this.#guest)
     const opening = Link.open(linkOptions(job, this.#beganNs), sessionOf(job), {
       content: this.#content,
       memory: this.#guest.memory,
       device: this.#device,
       ...(job.guest.workload.trace === undefined ? {} : { trace: job.guest.workload.trace }),
-      ...(this.#disk === undefined ? {} : { disk: this.#disk }),
+      ...(disk === undefined ? {} : { disk }),
+      pool: this.#pool,
     })
     const late = new Promise<undefined>((resolve) => {
       const timer = setTimeout(() => resolve(undefined), Math.min(job.maxTotalNs / 1e6, 2 ** 31 - 1))

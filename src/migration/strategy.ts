@@ -193,6 +193,8 @@ export interface Strategy {
   readonly info: SchemeInfo
   /** Lanes that it uses besides `bulk` and `final`. */
   readonly lanes?: readonly LaneName[]
+  /** Threads that are to compress pages for it, at most; they are there when the migration begins. */
+  readonly threads?: number
   decide(first: View): Iterator<Intent, void, View>
 }
 

@@ -35,7 +35,12 @@ export const mecom: StrategyFactory = {
   info,
   create: (given) => {
     const chosen = readOptions(info.name, options, given)
-    return { info, decide: (view) => decide(chosen, view) }
+    const { compress, threads, max_threads } = chosen
+    return {
+      info,
+      ...(compress ? { threads: threads === 0 ? max_threads : threads } : {}),
+      decide: (view) => decide(chosen, view),
+    }
   },
 }
 

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import net from 'node:net'
 import { test } from 'node:test'
 import { monotonicNs } from '../../src/agent/clock.js'
+import { CompressPool } from '../../src/agent/compress-pool.js'
 import { Inbound } from '../../src/agent/inbound.js'
 import { Link } from '../../src/agent/link.js'
 import { judgeLane } from '../../src/agent/proof.js'
@@ -40,6 +41,7 @@ function open(ports: readonly number[]): Promise<Link> {
     content: pageContent(session.content, pageBytes, session.seed),
     memory: new GuestMemory(session.totalPages, pageBytes),
     device: Buffer.alloc(0),
+    pool: new CompressPool(session.content, pageBytes, session.seed),
   })
 }
 
