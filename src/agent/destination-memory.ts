@@ -2,7 +2,7 @@
 
 import type { PageContent } from '../memory/content.js'
 import { decodePage, Encoding } from '../memory/encoding.js'
-import type { ReadonlyPageSet } from '../memory/page-set.js'
+import { PageSet, type ReadonlyPageSet } from '../memory/page-set.js'
 import type { PageVersions } from '../memory/page-versions.js'
 import { failure, type PagewireError } from '../support/errors.js'
 import { protocolError } from '../wire/frame-reader.js'
@@ -15,7 +15,7 @@ export class DestinationMemory {
   readonly #scratch: Buffer
   /** Version of each page; `present` tells a page at version 0 from one that never came. */
   readonly #versions: Uint32Array
-  readonly #present: Uint8Array
+  readonly #present: PageSet
   #pagesReceived = 0
   readonly #audit: VersionAudit
 
@@ -24,7 +24,7 @@ export class DestinationMemory {
     this.#content = content
     this.#scratch = Buffer.alloc(content.pageBytes)
     this.#versions = new Uint32Array(session.totalPages)
-    this.#present = new Uint8Array(session.totalPages)
+    this.#present = new PageSet(session.totalPages)
     this.#audit = new VersionAudit('pages', content, this.#versions, this.#present)
   }
 
@@ -41,7 +41,7 @@ export class DestinationMemory {
     this.#check(page, version)
     if (!this.#isRight(encoding, page, version, bytes, at, length)) throw wrongPage(page, version)
     this.#versions[page] = version
-    this.#present[page] = 1
+    this.#present.add(page)
     this.#pagesReceived++
   }
 
@@ -49,7 +49,7 @@ export class DestinationMemory {
   named(page: number, version: number): boolean {
     this.#check(page, version)
     this.#pagesReceived++
-    return this.#present[page] === 0 || this.#versions[page] !== version
+    return !this.#present.has(page) || this.#versions[page] !== version
   }
 
   /** A page that was named is here. Checked like any other, and not counted again. */
@@ -57,7 +57,7 @@ export class DestinationMemory {
     this.#check(page, version)
     if (!this.#content.matches(page, version, bytes, at)) throw wrongPage(page, version)
     this.#versions[page] = version
-    this.#present[page] = 1
+    this.#present.add(page)
   }
 
   /** Version of each page as it arrived; 0 for one that has no content. A live view. */
@@ -72,7 +72,7 @@ export class DestinationMemory {
 
   /** Forgets what is here of these pages: it is not their newest version. */
   forget(pages: ReadonlyPageSet): void {
-    for (let page = pages.next(0); page !== -1; page = pages.next(page + 1)) this.#present[page] = 0
+    this.#present.deleteAll(pages)
   }
 
   /** Compares versions and hashes of the source at suspend with what is here. Pages must be listed in order. */
@@ -87,7 +87,7 @@ export class DestinationMemory {
   #check(page: number, version: number): void {
     if (page >= this.totalPages)
       throw protocolError(`page ${page} does not exist; the guest has ${this.totalPages}`)
-    if (this.#present[page] === 1 && version < this.#versions[page]!) {
+    if (this.#present.has(page) && version < this.#versions[page]!) {
       throw failure(`page ${page} arrived in version ${version} after version ${this.#versions[page]}`, {
         code: 'stale-page',
       })
@@ -106,7 +106,7 @@ export class DestinationMemory {
       return length === this.#content.pageBytes && this.#content.matches(page, version, bytes, at)
     }
     const decoded = decodePage(encoding, bytes, at, length, this.#scratch, (target) => {
-      if (this.#present[page] === 0) return false
+      if (!this.#present.has(page)) return false
       this.#content.write(page, this.#versions[page]!, target, 0)
       return true
     })

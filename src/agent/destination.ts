@@ -450,9 +450,7 @@ class Destination {
       throw protocolError(`missing pages from ${first} are out of range`)
     }
     this.#missing ??= new PageSet(session.totalPages)
-    for (let i = 0; i < 8 * payload.length && first + i < session.totalPages; i++) {
-      if ((payload[i >>> 3]! >>> (i & 7)) & 1) this.#missing.add(first + i)
-    }
+    this.#missing.addBits(first, payload)
   }
 
   #takePosition(payload: Buffer): void {

@@ -5,7 +5,7 @@
 
 import { createHash } from 'node:crypto'
 import type { PageContent } from '../memory/content.js'
-import type { PageSet } from '../memory/page-set.js'
+import { PageSet } from '../memory/page-set.js'
 import { failure } from '../support/errors.js'
 import { deltaHeadBytes, hashBytes, hashEntryBytes } from '../wire/frame.js'
 import { protocolError } from '../wire/frame-reader.js'
@@ -21,8 +21,7 @@ export class DiskImage {
   readonly #content: PageContent
   readonly #seed: number
   readonly #versions: Uint32Array
-  readonly #present: Uint8Array
-  #blocksThere = 0
+  readonly #present: PageSet
   readonly #deltas = new WriteLog()
   #applied = 0
   /** Hashes of the blocks that were here before, when the source asks for them. */
@@ -35,7 +34,7 @@ export class DiskImage {
     this.#content = content
     this.#seed = seed
     this.#versions = new Uint32Array(spec.totalBlocks)
-    this.#present = new Uint8Array(spec.totalBlocks)
+    this.#present = new PageSet(spec.totalBlocks)
     this.#scratch = Buffer.alloc(spec.blockBytes)
     this.#audit = new VersionAudit('blocks', content, this.#versions, this.#present)
   }
@@ -43,7 +42,7 @@ export class DiskImage {
   /** A block of the copy. Throws when a byte is not what this version must hold. */
   block(block: number, version: number, payload: Buffer): void {
     this.#check(block, version, payload, 0)
-    if (this.#present[block] === 1 && version < this.#versions[block]!) {
+    if (this.#present.has(block) && version < this.#versions[block]!) {
       throw failure(`block ${block} arrived in version ${version} after version ${this.#versions[block]}`, {
         code: 'stale-block',
       })
@@ -109,13 +108,12 @@ export class DiskImage {
   }
 
   #hold(block: number, version: number): void {
-    if (this.#present[block] === 0) this.#blocksThere++
-    this.#present[block] = 1
+    this.#present.add(block)
     this.#versions[block] = version
   }
 
   #apply(): void {
-    if (this.#blocksThere < this.#spec.totalBlocks) return
+    if (this.#present.count < this.#spec.totalBlocks) return
     for (; this.#applied < this.#deltas.length; this.#applied++) {
       this.#hold(this.#deltas.blockOf(this.#applied), this.#deltas.of(this.#applied))
     }

@@ -472,13 +472,10 @@ export class Link {
   }
 
   async #sendMissing(lane: SourceLane, missing: ReadonlyPageSet, position: GuestPosition): Promise<void> {
-    const bitmap = Buffer.alloc(Math.ceil(missing.capacity / 8))
-    for (let page = missing.next(0); page !== -1; page = missing.next(page + 1)) {
-      bitmap[page >>> 3]! |= 1 << (page & 7)
-    }
     for (let first = 0; first < missing.capacity; first += missingPagesPerFrame) {
-      const part = bitmap.subarray(first / 8, first / 8 + missingPagesPerFrame / 8)
-      await lane.send(frame(FrameType.missing, first, 0, part))
+      const pages = Math.min(missingPagesPerFrame, missing.capacity - first)
+      const bits = Buffer.from(missing.toBits(first, Math.ceil(pages / 8)))
+      await lane.send(frame(FrameType.missing, first, 0, bits))
     }
     const place = Buffer.alloc(16)
     place.writeDoubleBE(position.guestNs, 0)

@@ -1,6 +1,7 @@
 /** The comparison at the end: version and CRC-32 of everything that the source held at suspend, against what is here. */
 
 import type { PageContent } from '../memory/content.js'
+import type { ReadonlyPageSet } from '../memory/page-set.js'
 import { noContent } from '../wire/frame.js'
 import { protocolError } from '../wire/frame-reader.js'
 import { pageHash } from './session.js'
@@ -14,14 +15,14 @@ export class VersionAudit {
   readonly #what: string
   readonly #content: PageContent
   readonly #versions: Uint32Array
-  readonly #present: Uint8Array
+  readonly #present: ReadonlyPageSet
   readonly #scratch: Buffer
   #audited = 0
   #differing = 0
   #firstDiffering = 0
 
   /** Of `what`, pages or blocks: their versions, and which are here, as they are when they are compared. */
-  constructor(what: string, content: PageContent, versions: Uint32Array, present: Uint8Array) {
+  constructor(what: string, content: PageContent, versions: Uint32Array, present: ReadonlyPageSet) {
     this.#what = what
     this.#content = content
     this.#versions = versions
@@ -55,7 +56,7 @@ export class VersionAudit {
     if (version === noContent && hash === 0) return true
     const here = this.#versions[at]!
     return (
-      this.#present[at] === 1 && here === version && pageHash(this.#content, at, here, this.#scratch) === hash
+      this.#present.has(at) && here === version && pageHash(this.#content, at, here, this.#scratch) === hash
     )
   }
 }

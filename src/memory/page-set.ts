@@ -14,6 +14,8 @@ export interface ReadonlyPageSet {
   /** Writes members >= from into `out` in ascending order, as many as fit, and returns how many. */
   fill(from: number, out: Uint32Array): number
   clone(): PageSet
+  /** So many bytes of the bitmap from page `first`, a multiple of 8: page p is in bit p & 7 of its byte. */
+  toBits(first: number, bytes: number): Uint8Array
   /** The bitmap, 32 pages a word, page p in bit p & 31 of word p >>> 5. Read only. */
   readonly words: Uint32Array
 }
@@ -218,6 +220,32 @@ export class PageSet implements ReadonlyPageSet {
       if (++index >= words.length) return written
       word = words[index]! | 0
     }
+  }
+
+  toBits(first: number, bytes: number): Uint8Array {
+    assert(first % 8 === 0, 'a byte holds eight pages')
+    const words = this.words
+    return Uint8Array.from({ length: bytes }, (_, i) => {
+      const page = first + 8 * i
+      return (words[page >>> 5] ?? 0) >>> (page & 31)
+    })
+  }
+
+  /** Adds the pages whose bits are set, as `toBits` gives them. Bits past the end of the set mean nothing. */
+  addBits(first: number, bits: Uint8Array): void {
+    assert(first % 8 === 0, 'a byte holds eight pages')
+    const words = this.words
+    let added = 0
+    for (let i = 0; i < bits.length; i++) {
+      const page = first + 8 * i
+      const left = this.capacity - page
+      if (left <= 0) break
+      const byte = left < 8 ? bits[i]! & ((1 << left) - 1) : bits[i]!
+      const fresh = (byte << (page & 31)) & ~words[page >>> 5]!
+      words[page >>> 5] = words[page >>> 5]! | fresh
+      added += popCount(fresh)
+    }
+    this.#count += added
   }
 
   #wordsOf(other: ReadonlyPageSet): Uint32Array {

@@ -145,3 +145,31 @@ testSeeds('previous finds the last member up to a page', 40, (seed) => {
     assert.equal(set.previous(from), Math.max(-1, expected), `from ${from}`)
   }
 })
+
+testSeeds('the bitmap goes in parts and comes back, bits past the end mean nothing', 20, (seed) => {
+  const numbers = random(seed)
+  const capacity = 1 + numbers.below(500)
+  const set = PageSet.of(
+    capacity,
+    Array.from({ length: numbers.below(300) }, () => numbers.below(capacity)),
+  )
+  const partBytes = 1 + numbers.below(9)
+  const copy = new PageSet(capacity)
+  for (let first = 0; first < capacity; first += 8 * partBytes) {
+    const bits = set.toBits(first, partBytes)
+    for (const [i, byte] of bits.entries()) {
+      for (let bit = 0; bit < 8; bit++) {
+        const page = first + 8 * i + bit
+        assert.equal((byte >>> bit) & 1, page < capacity && set.has(page) ? 1 : 0)
+      }
+    }
+    copy.addBits(first, bits)
+    copy.addBits(first, bits)
+  }
+  assert.deepEqual(members(copy), members(set))
+  assert.equal(copy.count, set.count)
+  const all = new PageSet(capacity)
+  all.addBits(0, new Uint8Array(100).fill(255))
+  assert.equal(all.count, capacity)
+  assert.deepEqual(all.words, PageSet.full(capacity).words)
+})
