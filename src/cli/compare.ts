@@ -51,7 +51,8 @@ export function compareCommand(): Command {
       prose(`
 Runs every combination of a plan's axes, each repeated, in random order, and keeps one row a run in one SQLite file as
 soon as it is there. Killed, cut off or interrupted, it goes on with --resume: no run is lost that had ended, none is
-done twice. Invalid runs are tried again, three times at most; --resume tries those that stayed invalid once more.
+done twice. Invalid runs are tried again, three times at once and, if less than half of all stay invalid, twice three
+times more when the others are done; so does --resume with those that stayed invalid.
 
 Measured runs come one after the other, since they would disturb each other, and need root. A plan with "origin:
 predicted" runs on the model, --parallel of them at a time. Exit 5 if rows are invalid.`),

@@ -241,7 +241,7 @@ export function rowOf(job: Job, result: RunResult): Row {
 
 export interface CompareInput {
   readonly jobs: readonly Job[]
-  /** Which of the jobs have a row already. */
+  /** Which of the jobs have a valid row by now. */
   readonly isDone: (job: Job) => boolean
   /** Keeps the row for good before it returns. */
   readonly keep: (row: Row) => void
@@ -263,10 +263,24 @@ export interface CompareProgress {
 
 /** Tries for one measured job whose runs are invalid; then the invalid row is kept, and says so. */
 const triesMax = 3
+/**
+ * What disturbs a box lasts for a while: jobs that stayed invalid get their tries once more when all others are done, at
+ * most this often, and not where half of all jobs are invalid, for then the box cannot do it.
+ */
+const returnsMax = 2
 
-/** Runs what has no row yet. Returns when all have one, or soon after `stopped`; throws what `run` throws. */
+/** Runs what has no valid row yet. Returns when all have one or had their tries, or soon after `stopped`; throws what `run` throws. */
 export async function compare(input: CompareInput): Promise<void> {
-  const pending = input.jobs.filter((job) => !input.isDone(job))
+  const { jobs, isDone } = input
+  await runAll(input, jobs.filter((job) => !isDone(job)))
+  for (let i = 0; i < returnsMax && !input.stopped(); i++) {
+    const left = jobs.filter((job) => !isDone(job))
+    if (left.length >= jobs.length / 2) return
+    await runAll(input, left)
+  }
+}
+
+async function runAll(input: CompareInput, pending: readonly Job[]): Promise<void> {
   const total = input.jobs.length
   const began = input.nowNs()
   let next = 0

@@ -62,6 +62,13 @@ function movedResult(
   }
 }
 
+/** Moments of the time line that others look up. */
+export const moments = {
+  suspended: 'guest suspended at the source',
+  running: 'guest running at the destination',
+  firstQuestion: 'first question at the destination',
+} as const
+
 function timeline(
   { report: { gap }, wire, handoverUnixNs, moved }: OutageInput,
   at: (unixNs: number) => number,
@@ -69,12 +76,12 @@ function timeline(
   const firstAsked = moved?.newcomer.firstAskedUnixNs
   const rows: [at_ms: number | null | undefined, what: string][] = [
     [at(gap.fromNs), 'last answer before the gap at the client'],
-    [handoverUnixNs && at(handoverUnixNs[0]), 'guest suspended at the source'],
-    [handoverUnixNs && at(handoverUnixNs[1]), 'guest running at the destination'],
+    [handoverUnixNs && at(handoverUnixNs[0]), moments.suspended],
+    [handoverUnixNs && at(handoverUnixNs[1]), moments.running],
     [moved && at(moved.switchedUnixNs), 'old host sends on through the tunnel'],
     [firstAsked === undefined ? null : at(firstAsked), 'first new connection to the new address'],
     [rounded(wire?.announced_ms), 'gratuitous ARP from the destination'],
-    [rounded(wire?.first_question_ms), 'first question at the destination'],
+    [rounded(wire?.first_question_ms), moments.firstQuestion],
     [rounded(wire?.first_answer_ms), 'first answer from the destination'],
     [gap.open ? null : at(gap.toNs), 'first answer after the gap at the client'],
   ]
