@@ -75,8 +75,13 @@ export interface RunningDestination {
 const handshakeTimeoutMs = 5000
 /** Unproved peers at one time. */
 const strangersAtMost = 64
-/** A confirmation is sent unasked after so many pages, so that an aborted copy knows what arrived. */
+/**
+ * A confirmation is sent unasked after so many pages, so that an aborted copy knows what arrived; on a slow path after
+ * fewer, so that the rate of a run that is cut off is not told in steps of a megabyte.
+ */
 const pagesPerConfirmation = 256
+const pagesPerLook = 16
+const confirmationNs = 50e6
 
 /** `card` is the guest's network card on this host, silent until the handover. */
 export async function startDestination(
@@ -97,6 +102,8 @@ interface OpenLane {
   readonly socket: Socket
   readonly inbound: Inbound
   pages: number
+  /** When the last unasked confirmation went. */
+  confirmedNs: number
   /** The source has said that no frame follows on it. */
   saidGoodbye: boolean
 }
@@ -233,6 +240,7 @@ class Destination {
       socket,
       inbound,
       pages: 0,
+      confirmedNs: 0,
       saidGoodbye: false,
     }
     this.#lanes[index] = lane
@@ -255,8 +263,11 @@ class Destination {
   /** One page, block or write more on this lane; said unasked now and then. */
   #counted(lane: OpenLane): void {
     lane.pages++
-    if (lane.pages % pagesPerConfirmation === 0)
-      lane.socket.write(frame(FrameType.confirm, 0, lane.pages >>> 0))
+    if (lane.pages % pagesPerLook !== 0) return
+    const nowNs = monotonicNs()
+    if (lane.pages % pagesPerConfirmation !== 0 && nowNs - lane.confirmedNs < confirmationNs) return
+    lane.confirmedNs = nowNs
+    lane.socket.write(frame(FrameType.confirm, 0, lane.pages >>> 0))
   }
 
   #arrived(page: number, encoding: number): void {

@@ -272,7 +272,10 @@ const returnsMax = 2
 /** Runs what has no valid row yet. Returns when all have one or had their tries, or soon after `stopped`; throws what `run` throws. */
 export async function compare(input: CompareInput): Promise<void> {
   const { jobs, isDone } = input
-  await runAll(input, jobs.filter((job) => !isDone(job)))
+  await runAll(
+    input,
+    jobs.filter((job) => !isDone(job)),
+  )
   for (let i = 0; i < returnsMax && !input.stopped(); i++) {
     const left = jobs.filter((job) => !isDone(job))
     if (left.length >= jobs.length / 2) return
