@@ -3,7 +3,7 @@
 import type { NewcomerReport } from '../agent/client/newcomer.js'
 import type { ClientReport } from '../agent/client/outage.js'
 import type { WireOutage } from '../analysis/client-watch.js'
-import { ms, type OutageResult } from './result.js'
+import { moments, ms, type OutageResult } from './result.js'
 import type { Client } from './scenario.js'
 
 export interface OutageInput {
@@ -61,13 +61,6 @@ function movedResult(
     probes_lost: unanswered,
   }
 }
-
-/** Moments of the time line that others look up. */
-export const moments = {
-  suspended: 'guest suspended at the source',
-  running: 'guest running at the destination',
-  firstQuestion: 'first question at the destination',
-} as const
 
 function timeline(
   { report: { gap }, wire, handoverUnixNs, moved }: OutageInput,

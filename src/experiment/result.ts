@@ -112,6 +112,13 @@ export interface CaptureResult {
   readonly dropped_by_kernel: number
 }
 
+/** Moments of the time line that others look up. */
+export const moments = {
+  suspended: 'guest suspended at the source',
+  running: 'guest running at the destination',
+  firstQuestion: 'first question at the destination',
+} as const
+
 /** What the guest's client saw. Times of day are milliseconds since the start of the migration. */
 export interface OutageResult {
   /** The longest time between two answers, as the client saw it. */

@@ -1,8 +1,7 @@
 /** What a client of the guest saw around the handover: answered and unanswered questions, and what happened when. */
 
 import * as Plot from '@observablehq/plot'
-import { moments } from '../experiment/outage.js'
-import type { OutageResult } from '../experiment/result.js'
+import { moments, type OutageResult } from '../experiment/result.js'
 import { figure, type KeyEntry, look } from './figure.js'
 import { escapeHtml, number, type Section, table } from './html.js'
 
@@ -30,19 +29,20 @@ export function outageSection(outage: OutageResult): Section {
 /** Questions that are this long on their way to a guest that runs were held up by more than the handover. */
 const heldUpMs = 20
 
-/** Where the time of a gap around the handover went; nothing for a gap elsewhere, or without a capture. */
+/** Where the time of a gap at or after the handover went; nothing for one before, or without a capture. */
 export function partsText({ timeline, from_ms, to_ms, open, class: name }: OutageResult): string {
   const at = (what: string): number | undefined => timeline.find((row) => row.what === what)?.at_ms
   const [suspended, running] = [at(moments.suspended), at(moments.running)]
   const question = at(moments.firstQuestion)
   if (suspended === undefined || running === undefined || question === undefined || open) return ''
+  const why = `They are ${escapeHtml(name)} and go through the congested port since the guest has moved: with strict priority a class above theirs that always has something to send keeps them out, and that may be the migration itself, whose pages go on after the handover in post-copy. A lower class for those pages or a higher one for the client (client.class) lets them through.`
+  if (from_ms >= running) {
+    if (to_ms - from_ms < heldUpMs) return ''
+    return `<p>The guest ran at the destination all that time, and its client’s questions did not reach it, or their answers the client. ${why}</p>`
+  }
   if (suspended < from_ms || to_ms < question || question < running) return ''
-  const parts = `Of that the guest was suspended for ${number(running - suspended)} ms, and its client's questions then took ${number(question - running)} ms to reach it where it ran.`
-  const why =
-    question - running < heldUpMs
-      ? ''
-      : ` They are ${escapeHtml(name)} and go through the congested port since the guest has moved: with strict priority a class above theirs that always has something to send keeps them out, and that may be the migration itself, whose pages go on after the handover in post-copy. A lower class for those pages or a higher one for the client (client.class) lets them through.`
-  return `<p>${parts}${why}</p>`
+  const parts = `Of that the guest was suspended for ${number(running - suspended)} ms, and its client’s questions then took ${number(question - running)} ms to reach it where it ran.`
+  return `<p>${parts}${question - running < heldUpMs ? '' : ` ${why}`}</p>`
 }
 
 function movedText({ moved }: OutageResult): string {

@@ -2,8 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { moments } from '../../src/experiment/outage.js'
-import type { OutageResult } from '../../src/experiment/result.js'
+import { moments, type OutageResult } from '../../src/experiment/result.js'
 import { partsText } from '../../src/report/outage-section.js'
 
 function outage(firstQuestionMs: number, change: Partial<OutageResult> = {}): OutageResult {
@@ -39,8 +38,13 @@ test('questions that are kept out of the congested port name the port, the class
   assert.match(text, /best-effort .*congested port.*post-copy.*client\.class/)
 })
 
+test('so does a gap that begins after the guest has moved, when the pages that follow it fill the link', () => {
+  const text = partsText(outage(122, { from_ms: 140, to_ms: 840 }))
+  assert.match(text, /ran at the destination all that time.*best-effort .*congested port/)
+})
+
 test('a gap that is not the handover’s is not explained by it', () => {
-  assert.equal(partsText(outage(122, { from_ms: 500, to_ms: 530 })), '')
+  assert.equal(partsText(outage(122, { from_ms: 10, to_ms: 80 })), '')
   assert.equal(partsText(outage(122, { open: true })), '')
   assert.equal(partsText(outage(122, { timeline: [] })), '')
 })
