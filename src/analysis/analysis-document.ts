@@ -192,13 +192,7 @@ function flowRow(file: string, pass: CapturePass, flow: number): FlowDocument {
 }
 
 function directionDocument(counts: DirectionCounts, isTcp: boolean): DirectionDocument {
-  const {
-    repeated_segments,
-    max_segment_size: _,
-    round_trips: __,
-    stamped_round_trips: ___,
-    ...expert
-  } = counts.rare
+  const { repeated_segments, max_segment_size: _, ...expert } = counts.rare
   const plain = {
     packets: counts.packets,
     bytes: counts.bytes,

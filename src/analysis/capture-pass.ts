@@ -81,17 +81,34 @@ export class CapturePass {
     classes.countBatch(batch)
     if (classes.earliestNs < this.firstNs) this.firstNs = classes.earliestNs
     if (classes.latestNs > this.lastNs) this.lastNs = classes.latestNs
-    this.flows.findBatch(batch)
-    while (this.knownFlows < this.flows.count) this.add()
     directions.beginBatch()
-    for (let i = directions.takeOrdinary(batch, 0); i < count; i = directions.takeOrdinary(batch, i + 1)) {
-      this.takeOther(batch, i, frame)
-    }
+    for (let first = 0; first < count; ) first = this.takeFlows(batch, first, frame)
     directions.endBatch(batch)
     const { answers } = directions
     for (let k = 0; k < answers.count; k++) {
       this.classOf(batch, answers.index(k)).roundTrips.add(answers.ns(k))
     }
+  }
+
+  /** The segments of a batch from `first` on, as far as their flows can be told; returns where to go on. */
+  private takeFlows(batch: SegmentBatch, first: number, frame: Frame): number {
+    const { directions, flows } = this
+    const end = flows.findBatch(batch, first)
+    while (this.knownFlows < flows.count) this.add()
+    directions.fetch(batch, first, end)
+    for (
+      let i = directions.takeOrdinary(batch, first, end);
+      i < end;
+      i = directions.takeOrdinary(batch, i + 1, end)
+    ) {
+      this.takeOther(batch, i, frame)
+    }
+    if (end === batch.count) return end
+    // A SYN of a flow that is known: the segments before it tell what it is.
+    batch.show(end, frame)
+    batch.fields[segmentWidth * end + segmentRow] = this.connectionOf(flows.rowOf(frame), frame)
+    this.takeOther(batch, end, frame)
+    return end + 1
   }
 
   /** A segment of a batch that there is something to judge about, or to look into. */
@@ -108,19 +125,25 @@ export class CapturePass {
   }
 
   private takeTcp(found: number, frame: Frame): void {
-    let direction = found
-    if ((frame.flags & (flagSyn | flagAck)) === flagSyn && this.directions.reopens(direction, frame)) {
-      direction = this.flows.reopen(frame)
-      this.add()
-    }
+    const direction = this.connectionOf(found, frame)
     this.directions.take(direction, frame)
     this.lookInto(direction, frame)
+  }
+
+  /** The row for a segment of the flow that has row `found`: a new one for a SYN that opens another connection. */
+  private connectionOf(found: number, frame: Frame): number {
+    const opens = (frame.flags & (flagSyn | flagAck)) === flagSyn && this.directions.reopens(found, frame)
+    if (!opens) return found
+    const row = this.flows.reopen(frame)
+    this.add()
+    return row
   }
 
   private lookInto(direction: number, frame: Frame): void {
     const { directions, migrations } = this
     migrations.segment(direction, frame)
-    for (const row of [direction, direction ^ 1]) directions.ignorePayload(row, migrations.ignores(row))
+    directions.ignorePayload(direction, migrations.ignores(direction))
+    directions.ignorePayload(direction ^ 1, migrations.ignores(direction ^ 1))
   }
 
   private add(): void {

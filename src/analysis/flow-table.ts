@@ -3,11 +3,12 @@
  * directions are the rows 2 n (from whoever sent the first frame) and 2 n + 1 of the table of counters.
  */
 
-import { protocolTcp } from '../capture/decode.js'
+import { flagAck, flagSyn, protocolTcp } from '../capture/decode.js'
 import type { Frame } from '../capture/frame.js'
 import {
   type SegmentBatch,
   segmentDestination,
+  segmentFlags,
   segmentMarks,
   segmentPorts,
   segmentRow,
@@ -85,22 +86,29 @@ export class FlowTable {
     return this.find(frame, source, this.addresses.number(frame.view, frame.network + 24), ipv6Mark)
   }
 
-  /** Writes into a batch the row of each of its frames. */
-  findBatch(batch: SegmentBatch): void {
+  /**
+   * Writes into a batch the row of each of its frames from `first` on. Stops at a SYN of a flow that is known, since it may
+   * be that of another connection; returns where.
+   */
+  findBatch(batch: SegmentBatch, first: number): number {
     const { count, fields } = batch
     this.finder ??= flowFinder(this.arena, batch)
-    const find = (first: number): number =>
-      this.finder!(this.slotsPlace, this.slots.length - 1, this.keysPlace, first, count)
-    for (let i = find(0); i < count; i = find(i + 1)) {
+    const find = (from: number): number =>
+      this.finder!(this.slotsPlace, this.slots.length - 1, this.keysPlace, from, count)
+    for (let i = find(first); i < count; i = find(i + 1)) {
       const at = segmentWidth * i
-      fields[at + segmentRow] = this.lookUp(
+      const flows = this.count
+      const row = this.lookUp(
         fields[at + segmentSource]!,
         fields[at + segmentDestination]!,
         fields[at + segmentPorts]!,
         protocolTcp,
         fields[at + segmentMarks]!,
       )
+      if (flows === this.count) return i
+      fields[at + segmentRow] = row
     }
+    return count
   }
 
   /** Makes a new flow of the frame that `rowOf` was last asked for; it takes the place of the one it has the key of. */
@@ -203,18 +211,18 @@ export class FlowTable {
     return 2 * flow
   }
 
-  private slotOf(flow: number): number {
-    const [low = 0, high = 0, ports = 0, protocol = 0] = this.keys.subarray(
-      flow * keyWidth,
-      flow * keyWidth + 4,
-    )
-    return slotOf(low, high, ports, protocol) & (this.slots.length - 1)
-  }
-
   private link(flow: number): void {
-    const slot = this.slotOf(flow)
-    this.keys[flow * keyWidth + nextInSlot] = this.slots[slot]!
-    this.slots[slot] = flow
+    const { keys, slots } = this
+    const key = flow * keyWidth
+    const hash = slotOf(
+      keys[key + lowAddress]!,
+      keys[key + highAddress]!,
+      keys[key + keyPorts]!,
+      keys[key + keyProtocol]!,
+    )
+    const slot = hash & (slots.length - 1)
+    keys[key + nextInSlot] = slots[slot]!
+    slots[slot] = flow
   }
 
   /** Takes the flow with the key at hand out of its slot; it keeps its number and its counters. */
@@ -268,7 +276,7 @@ function slotOf(low: number, high: number, ports: number, protocol: number): num
 
 /**
  * `lookUp` for the frames of a batch. Parameters: where the slots are, their mask, where the keys are, and the frames to
- * look up. Returns the first frame of which the flow is not known yet.
+ * look up. Returns the first frame of which the flow is not known yet, or that is a SYN.
  */
 function flowFinder(arena: WasmArena, batch: SegmentBatch): (...args: number[]) => number {
   const code = new WasmFunction()
@@ -304,6 +312,7 @@ function flowFinder(arena: WasmArena, batch: SegmentBatch): (...args: number[]) 
     loop(
       leaveIf(i32.atLeast(i.get, count.get)),
       segment.set(i32.add(n(batch.rows), i32.multiply(i.get, n(4 * segmentWidth)))),
+      leaveIf(i32.equal(i32.and(of(segmentFlags), n((flagSyn | flagAck) << 16)), n(flagSyn << 16))),
       source.set(of(segmentSource)),
       destination.set(of(segmentDestination)),
       ports.set(of(segmentPorts)),

@@ -1,13 +1,14 @@
 /**
- * Takes the segments of a batch that there is nothing to judge about: the next data in order, or news in an
- * acknowledgement. Does to the rows what `TcpTable.takeAny` would do, without its questions, and leaves round trips to
- * whoever keeps account of them.
+ * Takes the segments of a batch that there is little to judge about: the next data in order, news in an acknowledgement,
+ * and the same acknowledgement again, with or without SACK. Does to the rows what `TcpTable.takeAny` would do, without
+ * its other questions, and leaves round trips to whoever keeps account of them.
  */
 
 import { flagAck } from '../capture/decode.js'
 import {
   batchFrames,
   optionsOther,
+  optionsSackShift,
   optionsStamps,
   type SegmentBatch,
   segmentAcknowledgement,
@@ -32,6 +33,16 @@ import {
   WasmFunction,
   when,
 } from '../support/wasm.js'
+import { addDuration } from './duration-buckets.js'
+import {
+  chunkBytes,
+  chunkHead,
+  chunkNext,
+  entryBytes,
+  entrySinceNs,
+  type FlightQueues,
+  sinceLimitNs,
+} from './flight-queues.js'
 import * as tcp from './tcp-row.js'
 
 /** Durations that segments of a batch have completed. */
@@ -76,31 +87,49 @@ export class AnswerList {
 const indicesAt = 8
 const durationsAt = indicesAt + 4 * batchFrames
 
-export class OrdinarySegments {
-  /** Round trips from data to their acknowledgement, and from time stamps to their echo. */
-  readonly answers: AnswerList
-  readonly stampAnswers: AnswerList
-  private run: ((...args: number[]) => number) | undefined
+/** Where the rows of the directions begin. */
+export interface TcpRows {
+  readonly rows: number
+  readonly rareRows: number
+}
 
-  constructor(private readonly arena: WasmArena) {
+export class OrdinarySegments {
+  /** Round trips from data to their acknowledgement. */
+  readonly answers: AnswerList
+  /** Those of them that are counted, but in no histogram yet. */
+  readonly late: AnswerList
+  private run: ((...args: number[]) => number) | undefined
+  private fetchRows: ((...args: number[]) => number) | undefined
+
+  constructor(
+    private readonly arena: WasmArena,
+    private readonly queues: FlightQueues,
+  ) {
     this.answers = new AnswerList(arena)
-    this.stampAnswers = new AnswerList(arena)
+    this.late = new AnswerList(arena)
+  }
+
+  /** Takes segments from `first` on; returns the first that is not ordinary, or `end`. */
+  take(batch: SegmentBatch, { rows, rareRows }: TcpRows, first: number, end: number): number {
+    this.run ??= this.compile(batch)
+    return this.run(rows, rareRows, first, end)
   }
 
   /**
-   * Takes segments from `first` on; returns the first that is not ordinary. The rows of directions begin at address
-   * `rows`.
+   * Reads what the segments from `first` to `end` will need, without waiting for any of it: with thousands of flows, whose
+   * rows and queues are not in the cache, this saves more than it costs.
    */
-  take(batch: SegmentBatch, rows: number, first: number): number {
-    this.run ??= this.compile(batch)
-    return this.run(rows, first, batch.count)
+  fetch(batch: SegmentBatch, { rows }: TcpRows, first: number, end: number): void {
+    this.fetchRows ??= this.compileFetch(batch)
+    this.fetchRows(rows, first, end)
   }
 
   private compile(batch: SegmentBatch): (...args: number[]) => number {
     const code = new WasmFunction()
     const rows = code.parameter()
+    const rareRows = code.parameter()
     const i = code.parameter()
-    const count = code.parameter()
+    const end = code.parameter()
     const segment = code.local('i32')
     const row = code.local('i32')
     const own = code.local('i32')
@@ -109,53 +138,70 @@ export class OrdinarySegments {
     const acknowledgement = code.local('i32')
     const length = code.local('i32')
     const flags = code.local('i32')
+    const options = code.local('i32')
     const window = code.local('i32')
+    const repeats = code.local('i32')
     const after = code.local('i32')
     const acked = code.local('i32')
     const now = code.local('f64')
-    const ring = code.local('i32')
-    const mask = code.local('i32')
     const head = code.local('i32')
-    const inRing = code.local('i32')
-    const newest = code.local('i32')
+    const tail = code.local('i32')
+    const chunk = code.local('i32')
+    const answered = code.local('i32')
+    const scratch = code.local('i32')
+    const ns = code.local('f64')
     const n = i32.constant
     const of = (field: number): Code => i32.load(segment.get, 4 * field)
     const read = (at: Local, field: number): Code => i32.load(at.get, 4 * field)
     const write = (at: Local, field: number, value: Code): Code => i32.store(at.get, 4 * field, value)
     const readNs = (at: Local, field: number): Code => f64.load(at.get, 8 * field)
     const writeNs = (at: Local, field: number, value: Code): Code => f64.store(at.get, 8 * field, value)
+    const raise = (at: Local, field: number, by: Code): Code => write(at, field, i32.add(read(at, field), by))
+    const raiseNs = (at: Local, field: number, by: Code): Code =>
+      writeNs(at, field, f64.add(readNs(at, field), by))
     const has = (a: Code, bits: number): Code => i32.and(a, n(bits))
-    const place = (a: Code): Code => i32.add(rows.get, i32.shiftLeft(a, n(Math.log2(tcp.rowBytes))))
-    /** Where entry `number` of the ring of direction `at` is. */
-    const entry = (at: Local, number: Code): Code =>
-      i32.add(
-        i32.shiftLeft(read(at, tcp.ringPlace), n(3)),
-        i32.shiftLeft(i32.and(number, i32.subtract(read(at, tcp.ringSize), n(1))), n(4)),
-      )
-    const append = (list: AnswerList, ns: Code): Code => [
-      head.set(i32.load(n(list.place))),
-      i32.store(i32.shiftLeft(head.get, n(2)), list.place + indicesAt, i.get),
-      f64.store(i32.shiftLeft(head.get, n(3)), list.place + durationsAt, ns),
-      i32.store(n(list.place), 0, i32.add(head.get, n(1))),
+    const rareRow = i32.add(rareRows.get, i32.multiply(row.get, n(tcp.rareRowBytes)))
+    const chunkOf = (at: Local): Code => has(at.get, -chunkBytes)
+    const isChunkEnd = (at: Local): Code => i32.equal(has(at.get, chunkBytes - 1), n(0))
+    const free = n(this.queues.free)
+    const append = (list: AnswerList): readonly Code[] => [
+      scratch.set(i32.load(n(list.place))),
+      i32.store(i32.shiftLeft(scratch.get, n(2)), list.place + indicesAt, i.get),
+      f64.store(i32.shiftLeft(scratch.get, n(3)), list.place + durationsAt, ns.get),
+      i32.store(n(list.place), 0, i32.add(scratch.get, n(1))),
     ]
 
     const load = [
       segment.set(i32.add(n(batch.rows), i32.shiftLeft(i.get, n(Math.log2(4 * segmentWidth))))),
       row.set(of(segmentRow)),
-      own.set(place(row.get)),
-      other.set(place(i32.xor(row.get, n(1)))),
+      own.set(i32.add(rows.get, i32.multiply(row.get, n(tcp.rowBytes)))),
+      other.set(i32.add(rows.get, i32.multiply(i32.xor(row.get, n(1)), n(tcp.rowBytes)))),
       sequence.set(of(segmentSequence)),
       acknowledgement.set(of(segmentAcknowledgement)),
       length.set(of(segmentPayload)),
       flags.set(of(segmentFlags)),
+      options.set(i32.shiftRight(flags.get, n(28))),
       window.set(has(flags.get, 0xffff)),
       after.set(i32.add(sequence.get, length.get)),
       acked.set(read(other, tcp.lastAck)),
+      now.set(f64.load(i32.shiftLeft(i.get, n(3)), batch.times)),
+      repeats.set(n(0)),
     ]
+    const leaveUnlessQueueTakesIt = when(
+      isChunkEnd(tail),
+      [leaveIf(i32.equal(i32.load(free), n(0)), 2)],
+      [
+        when(i32.unequal(tail.get, read(own, tcp.flight)), [
+          ns.set(f64.subtract(now.get, f64.load(chunkOf(tail)))),
+          leaveIf(f64.less(ns.get, f64.constant(0)), 3),
+          leaveIf(f64.atLeast(ns.get, f64.constant(sinceLimitNs)), 3),
+        ]),
+      ],
+    )
     const leaveUnlessOrdinary = [
       leaveIf(i32.unequal(has(read(own, tcp.state), tcp.ordinaryMask), n(tcp.ordinary))),
       leaveIf(i32.unequal(has(flags.get, (tcp.flagsOfConnection | flagAck) << 16), n(flagAck << 16))),
-      leaveIf(i32.equal(i32.shiftRight(flags.get, n(28)), n(optionsOther))),
+      leaveIf(i32.equal(options.get, n(optionsOther))),
       leaveIf(i32.unequal(sequence.get, read(own, tcp.next))),
       leaveIf(i32.equal(window.get, n(0))),
       leaveIf(i32.greater(i32.subtract(acknowledgement.get, read(other, tcp.toBeAcked)), n(0))),
@@ -163,14 +209,14 @@ export class OrdinarySegments {
       when(
         i32.equal(length.get, n(0)),
         [
-          // The same acknowledgement again.
-          leaveIf(
+          repeats.set(
             i32.and(
               i32.equal(acknowledgement.get, read(own, tcp.lastAck)),
               i32.equal(window.get, read(own, tcp.lastWindow)),
             ),
-            1,
           ),
+          // The same acknowledgement again may be the answer to a probe.
+          when(repeats.get, [leaveIf(has(read(other, tcp.state), tcp.wasKeepAlive), 2)]),
         ],
         [
           leaveIf(i32.less(length.get, n(2)), 1),
@@ -181,20 +227,25 @@ export class OrdinarySegments {
             1,
           ),
           leaveIf(i32.equal(after.get, read(other, tcp.windowEdge)), 1),
-          // A full ring has to grow first.
-          leaveIf(i32.equal(read(own, tcp.ringCount), read(own, tcp.ringSize)), 1),
+          tail.set(read(own, tcp.flight + 1)),
+          leaveUnlessQueueTakesIt,
         ],
       ),
     ]
     const countIt = [
-      now.set(f64.load(i32.shiftLeft(i.get, n(3)), batch.times)),
-      write(own, tcp.packets, i32.add(read(own, tcp.packets), n(1))),
-      writeNs(own, tcp.bytes, f64.add(readNs(own, tcp.bytes), f64.fromSigned(of(segmentWireLength)))),
+      raise(own, tcp.packets, n(1)),
+      raiseNs(own, tcp.bytes, f64.fromSigned(of(segmentWireLength))),
       writeNs(own, tcp.lastNs, now.get),
       writeNs(own, tcp.lastAckNs, now.get),
       when(i32.unequal(acknowledgement.get, read(own, tcp.lastAck)), [
         write(own, tcp.dupAcksInRow, n(0)),
         write(own, tcp.lastAck, acknowledgement.get),
+      ]),
+      when(repeats.get, [
+        // -1, which stands for unseen ones, is followed by 1.
+        raise(own, tcp.dupAcksInRow, i32.add(n(1), i32.equal(read(own, tcp.dupAcksInRow), n(-1)))),
+        scratch.set(rareRow),
+        raise(scratch, tcp.duplicateAcks, n(1)),
       ]),
       write(own, tcp.lastWindow, window.get),
       write(
@@ -206,9 +257,32 @@ export class OrdinarySegments {
         ),
       ),
     ]
+    const queueIt = [
+      when(
+        isChunkEnd(tail),
+        [
+          chunk.set(i32.load(free)),
+          i32.store(free, 0, i32.load(chunk.get, chunkNext)),
+          when(
+            tail.get,
+            [i32.store(i32.subtract(tail.get, n(chunkBytes)), chunkNext, chunk.get)],
+            [write(own, tcp.flight, i32.add(chunk.get, n(chunkHead)))],
+          ),
+          tail.set(i32.add(chunk.get, n(chunkHead))),
+          f64.store(chunk.get, 0, now.get),
+        ],
+        [
+          chunk.set(chunkOf(tail)),
+          when(i32.equal(tail.get, read(own, tcp.flight)), [f64.store(chunk.get, 0, now.get)]),
+        ],
+      ),
+      i32.store(tail.get, 0, after.get),
+      i32.store(tail.get, entrySinceNs, f64.toUnsigned(f64.subtract(now.get, f64.load(chunk.get)))),
+      write(own, tcp.flight + 1, i32.add(tail.get, n(entryBytes))),
+    ]
     const takeData = when(length.get, [
-      write(own, tcp.segments, i32.add(read(own, tcp.segments), n(1))),
-      writeNs(own, tcp.payloadBytes, f64.add(readNs(own, tcp.payloadBytes), f64.fromSigned(length.get))),
+      raise(own, tcp.segments, n(1)),
+      raiseNs(own, tcp.payloadBytes, f64.fromSigned(length.get)),
       when(i32.equal(sequence.get, read(own, tcp.toBeAcked)), [write(own, tcp.toBeAcked, after.get)]),
       write(own, tcp.next, after.get),
       writeNs(own, tcp.nextNs, now.get),
@@ -219,47 +293,60 @@ export class OrdinarySegments {
         ),
         [write(own, tcp.maxInFlight, i32.subtract(after.get, acked.get))],
       ),
-      inRing.set(read(own, tcp.ringCount)),
-      ring.set(entry(own, i32.add(read(own, tcp.ringHead), inRing.get))),
-      f64.store(ring.get, 0, f64.fromSigned(after.get)),
-      f64.store(ring.get, 8, now.get),
-      write(own, tcp.ringCount, i32.add(inRing.get, n(1))),
+      queueIt,
     ])
+    const releaseChunk = [
+      chunk.set(i32.subtract(head.get, n(chunkBytes))),
+      when(
+        i32.equal(head.get, tail.get),
+        [head.set(n(0)), tail.set(n(0)), write(other, tcp.flight + 1, n(0))],
+        [head.set(i32.add(i32.load(chunk.get, chunkNext), n(chunkHead)))],
+      ),
+      i32.store(chunk.get, chunkNext, i32.load(free)),
+      i32.store(free, 0, chunk.get),
+    ]
+    const countRoundTrip = [
+      append(this.answers),
+      raise(other, tcp.roundTrips, n(1)),
+      raiseNs(other, tcp.roundTripSumNs, ns.get),
+      when(f64.less(ns.get, readNs(other, tcp.roundTripMinNs)), [writeNs(other, tcp.roundTripMinNs, ns.get)]),
+      head.set(read(other, tcp.bucketsPlace)),
+      addDuration(head, ns, chunk, scratch, append(this.late)),
+    ]
     const takeAnswer = [
-      inRing.set(read(other, tcp.ringCount)),
-      when(inRing.get, [
-        head.set(read(other, tcp.ringHead)),
-        mask.set(i32.subtract(read(other, tcp.ringSize), n(1))),
-        newest.set(n(0)),
-        loop(
-          leaveIf(i32.equal(inRing.get, n(0))),
-          ring.set(entry(other, head.get)),
-          leaveIf(i32.less(i32.subtract(acknowledgement.get, f64.toSigned(f64.load(ring.get))), n(0))),
-          newest.set(ring.get),
-          head.set(i32.and(i32.add(head.get, n(1)), mask.get)),
-          inRing.set(i32.subtract(inRing.get, n(1))),
-          again,
+      head.set(read(other, tcp.flight)),
+      tail.set(read(other, tcp.flight + 1)),
+      answered.set(n(0)),
+      loop(
+        leaveIf(i32.equal(head.get, tail.get)),
+        leaveIf(i32.less(i32.subtract(acknowledgement.get, i32.load(head.get)), n(0))),
+        answered.set(n(1)),
+        ns.set(f64.add(f64.load(chunkOf(head)), f64.fromUnsigned(i32.load(head.get, entrySinceNs)))),
+        head.set(i32.add(head.get, n(entryBytes))),
+        when(isChunkEnd(head), releaseChunk),
+        again,
+      ),
+      when(answered.get, [
+        write(other, tcp.flight, head.get),
+        when(
+          i32.equal(has(read(other, tcp.state), tcp.recovering), n(0)),
+          [ns.set(f64.subtract(now.get, ns.get)), when(f64.atLeast(ns.get, f64.constant(0)), countRoundTrip)],
+          [
+            when(i32.atLeast(i32.subtract(acknowledgement.get, read(other, tcp.recoverEnd)), n(0)), [
+              write(other, tcp.state, has(read(other, tcp.state), ~tcp.recovering)),
+            ]),
+          ],
         ),
-        when(newest.get, [
-          write(other, tcp.ringHead, head.get),
-          write(other, tcp.ringCount, inRing.get),
-          when(
-            i32.equal(has(read(other, tcp.state), tcp.recovering), n(0)),
-            [append(this.answers, f64.subtract(now.get, f64.load(newest.get, 8)))],
-            [
-              when(i32.atLeast(i32.subtract(acknowledgement.get, read(other, tcp.recoverEnd)), n(0)), [
-                write(other, tcp.state, has(read(other, tcp.state), ~tcp.recovering)),
-              ]),
-            ],
-          ),
-        ]),
       ]),
     ]
-    const takeStamps = when(i32.equal(i32.shiftRight(flags.get, n(28)), n(optionsStamps)), [
+    const takeStamps = when(has(options.get, optionsStamps), [
       when(has(read(other, tcp.state), tcp.stampPending), [
         when(i32.atLeast(i32.subtract(of(segmentEcho), read(other, tcp.stamp)), n(0)), [
           write(other, tcp.state, has(read(other, tcp.state), ~tcp.stampPending)),
-          append(this.stampAnswers, f64.subtract(now.get, readNs(other, tcp.stampNs))),
+          ns.set(f64.subtract(now.get, readNs(other, tcp.stampNs))),
+          raise(other, tcp.stampedRoundTrips, n(1)),
+          raiseNs(other, tcp.stampedSumNs, ns.get),
+          when(f64.less(ns.get, readNs(other, tcp.stampedMinNs)), [writeNs(other, tcp.stampedMinNs, ns.get)]),
         ]),
       ]),
       when(i32.equal(has(read(own, tcp.state), tcp.stampPending), n(0)), [
@@ -270,57 +357,75 @@ export class OrdinarySegments {
         ]),
       ]),
     ])
-    // Reads that nothing waits for go on side by side: with thousands of flows, whose rows and rings are not in the cache,
-    // this saves more than it costs with one.
-    const ahead = code.local('i32')
-    const touched = code.local('i32')
-    const touch = (address: Code): Code => touched.set(i32.xor(touched.get, i32.load(address)))
-    const eachAhead = (...body: readonly Code[]): Code => [
-      ahead.set(n(0)),
-      loop(
-        leaveIf(i32.atLeast(ahead.get, count.get)),
-        row.set(
-          i32.load(
-            i32.add(n(batch.rows), i32.shiftLeft(ahead.get, n(Math.log2(4 * segmentWidth)))),
-            4 * segmentRow,
-          ),
-        ),
-        own.set(place(row.get)),
-        other.set(place(i32.xor(row.get, n(1)))),
-        body,
-        ahead.set(i32.add(ahead.get, n(1))),
-        again,
-      ),
-    ]
-    const fetch = when(i32.equal(i.get, n(0)), [
-      eachAhead(
-        touch(own.get),
-        touch(i32.add(own.get, n(tcp.rowBytes / 2))),
-        touch(other.get),
-        touch(i32.add(other.get, n(tcp.rowBytes / 2))),
-      ),
-      eachAhead(
-        touch(entry(own, i32.add(read(own, tcp.ringHead), read(own, tcp.ringCount)))),
-        touch(entry(other, read(other, tcp.ringHead))),
-      ),
-      // What was read must seem to be wanted.
-      i32.store(n(this.answers.place), 4, touched.get),
+    const takeSack = when(i32.shiftRight(options.get, n(optionsSackShift)), [
+      scratch.set(rareRow),
+      raise(scratch, tcp.sackBlocks, i32.shiftRight(options.get, n(optionsSackShift))),
     ])
     return code.compile(
       this.arena,
-      fetch,
       loop(
-        leaveIf(i32.atLeast(i.get, count.get)),
+        leaveIf(i32.atLeast(i.get, end.get)),
         load,
         leaveUnlessOrdinary,
         countIt,
         takeData,
         takeAnswer,
         takeStamps,
+        takeSack,
         i.set(i32.add(i.get, n(1))),
         again,
       ),
       i.get,
+    )
+  }
+
+  private compileFetch(batch: SegmentBatch): (...args: number[]) => number {
+    const code = new WasmFunction()
+    const rows = code.parameter()
+    const first = code.parameter()
+    const end = code.parameter()
+    const i = code.local('i32')
+    const row = code.local('i32')
+    const own = code.local('i32')
+    const other = code.local('i32')
+    const address = code.local('i32')
+    const touched = code.local('i32')
+    const n = i32.constant
+    const touch = (at: Code, offset = 0): Code => touched.set(i32.xor(touched.get, i32.load(at, offset)))
+    const each = (...body: readonly Code[]): Code => [
+      i.set(first.get),
+      loop(
+        leaveIf(i32.atLeast(i.get, end.get)),
+        row.set(
+          i32.load(
+            i32.add(n(batch.rows), i32.shiftLeft(i.get, n(Math.log2(4 * segmentWidth)))),
+            4 * segmentRow,
+          ),
+        ),
+        own.set(i32.add(rows.get, i32.multiply(row.get, n(tcp.rowBytes)))),
+        other.set(i32.add(rows.get, i32.multiply(i32.xor(row.get, n(1)), n(tcp.rowBytes)))),
+        body,
+        i.set(i32.add(i.get, n(1))),
+        again,
+      ),
+    ]
+    return code.compile(
+      this.arena,
+      each(
+        touch(own.get),
+        touch(own.get, tcp.lineBytes),
+        touch(other.get),
+        touch(other.get, 2 * tcp.lineBytes),
+      ),
+      each(
+        // The newest and the oldest segment in flight; address 0 can be read like any other.
+        address.set(i32.load(own.get, 4 * (tcp.flight + 1))),
+        when(address.get, [touch(i32.subtract(address.get, n(entryBytes)))]),
+        touch(i32.load(other.get, 4 * tcp.flight)),
+        touch(i32.load(other.get, 4 * tcp.bucketsPlace)),
+      ),
+      // What was read must seem to be wanted.
+      touched.get,
     )
   }
 }

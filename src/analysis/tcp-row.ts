@@ -1,16 +1,17 @@
 /**
  * What the TCP analysis keeps of a direction: where each number is in its row, and what the bits of its state mean. A row
- * is not an object: what every segment needs is one cache line of integers and one of doubles beside each other, and the
- * rows of a connection's two directions are neighbours: with ten thousand concurrent flows most of the time goes into
- * fetching them.
+ * is not an object but three cache lines beside each other, and the rows of a connection's two directions are neighbours:
+ * with ten thousand concurrent flows most of the time goes into fetching them. Of the other direction, data need the first
+ * line only, acknowledgements the first and the third.
  */
 
 import { flagFin, flagRst, flagSyn } from '../capture/decode.js'
 
-/** Bytes of a row; a power of two, so that the other direction of a row is one exclusive or away. */
-export const rowBytes = 128
+export const lineBytes = 64
+/** Bytes of a row. */
+export const rowBytes = 3 * lineBytes
 
-// Integers that every segment needs, by their place in the row.
+// First line: what the segments of both directions look at. Integers, by their place in the row.
 export const state = 0
 export const next = 1
 export const toBeAcked = 2
@@ -20,28 +21,41 @@ export const dupAcksInRow = 5
 /** First sequence number beyond the window that this direction last offered. */
 export const windowEdge = 6
 export const stamp = 7
-export const ringPlace = 8
-export const ringSize = 9
-export const ringHead = 10
-export const ringCount = 11
-export const recoverEnd = 12
-export const maxInFlight = 13
-export const packets = 14
-export const segments = 15
+/** The queue of segments in flight (see there): two numbers. */
+export const flight = 8
+export const recoverEnd = 10
+export const maxInFlight = 11
+export const packets = 12
+export const segments = 13
 /** A row in integers. */
 export const hotWidth = rowBytes / 4
 
-// Doubles that every segment needs: they follow the integers.
+// Doubles, by their place in the row. The last of the first line:
+export const stampNs = 7
+// Second line: what only segments of this direction need.
 export const nextNs = 8
 export const lastAckNs = 9
-export const stampNs = 10
-export const bytes = 11
-export const payloadBytes = 12
-export const lastNs = 13
-export const roundTripSumNs = 14
-export const roundTripMinNs = 15
+export const bytes = 10
+export const payloadBytes = 11
+export const lastNs = 12
+// Third line: what was measured on this direction's segments, when they are answered.
+export const roundTripSumNs = 16
+export const roundTripMinNs = 17
+export const stampedSumNs = 18
+export const stampedMinNs = 19
 /** A row in doubles. */
 export const doubleWidth = rowBytes / 8
+
+// The rest of the third line, in integers.
+export const roundTrips = 40
+export const stampedRoundTrips = 41
+/** Histogram of the round trips; 0 before the first. */
+export const bucketsPlace = 42
+
+// What a direction counts or notes rarely stands in a row of another table.
+export const rareRowBytes = 2 * lineBytes
+export const duplicateAcks = 4
+export const sackBlocks = 11
 
 // Bits of `state`.
 export const known = 1

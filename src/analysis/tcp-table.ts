@@ -6,8 +6,8 @@
  * (User's Guide, "TCP Analysis"), so that a reader finds the same figures there; where they differ on purpose, the
  * comparison test says so.
  *
- * A direction is a row in each of four arrays and not an object: what every segment needs is one cache line of
- * integers and one of doubles, so that ten thousand concurrent flows cost little more than one.
+ * A direction is a row in each of two tables and not an object: what every segment needs is in few cache lines, so that
+ * ten thousand concurrent flows cost little more than one.
  */
 
 import { flagAck, flagFin, flagRst, flagSyn } from '../capture/decode.js'
@@ -15,15 +15,18 @@ import type { Frame } from '../capture/frame.js'
 import { paddedStamps, type SegmentBatch, segmentRow, segmentWidth } from '../capture/segment-batch.js'
 import type { WasmArena } from '../support/wasm.js'
 import { DurationBuckets } from './duration-buckets.js'
-import { type AnswerList, OrdinarySegments } from './ordinary-segments.js'
-import { SegmentRings } from './segment-rings.js'
+import { FlightQueues } from './flight-queues.js'
+import { type AnswerList, OrdinarySegments, type TcpRows } from './ordinary-segments.js'
 import { SequenceSet } from './sequence-set.js'
 import {
   baseKnown,
+  bucketsPlace,
   bytes,
   doubleWidth,
   dupAcksInRow,
+  duplicateAcks,
   flagsOfConnection,
+  flight,
   handshakeOpen,
   holes,
   hotWidth,
@@ -38,19 +41,21 @@ import {
   nextNs,
   packets,
   payloadBytes,
+  rareRowBytes,
   recoverEnd,
   recovering,
-  ringCount,
-  ringHead,
-  ringPlace,
-  ringSize,
   roundTripMinNs,
   roundTripSumNs,
+  roundTrips,
   rowBytes,
+  sackBlocks,
   scaleKnown,
   scaleShift,
   segments,
   stamp,
+  stampedMinNs,
+  stampedRoundTrips,
+  stampedSumNs,
   stampNs,
   stampPending,
   state,
@@ -81,8 +86,6 @@ export const rareCounters = [
   'resets',
   'repeated_segments',
   'max_segment_size',
-  'round_trips',
-  'stamped_round_trips',
 ] as const
 export type RareCounter = (typeof rareCounters)[number]
 
@@ -90,39 +93,34 @@ const retransmissions = 0
 const fastRetransmissions = 1
 const spuriousRetransmissions = 2
 const outOfOrder = 3
-const duplicateAcks = 4
 const lostSegments = 5
 const ackedUnseen = 6
 const keepAlives = 7
 const zeroWindows = 8
 const zeroWindowProbes = 9
 const windowFull = 10
-const sackBlocks = 11
 const syns = 12
 const fins = 13
 const resets = 14
 const repeatedSegments = 15
 const maxSegmentSize = 16
-const roundTrips = 17
-const stampedRoundTrips = 18
-const base = 19
-const seenFrom = 20
-const bucketsPlace = 21
-const rareWidth = 24
+const base = 17
+const seenFrom = 18
+/** A row of what is rarely needed, in integers. */
+const rareWidth = rareRowBytes / 4
 
-const firstNs = 0
-const repeatedBytes = 1
-const stampedSumNs = 2
-const stampedMinNs = 3
-const synNs = 4
+// Doubles of such a row: they follow the integers.
+const firstNs = 10
+const repeatedBytes = 11
+const synNs = 12
 /** From the SYN to the first acknowledgement after it, as Wireshark's initial round trip; both rows have it. */
-const handshakeNs = 5
-const rareDoubleWidth = 6
+const handshakeNs = 13
+const rareDoubleWidth = rareRowBytes / 8
 
 const flagsOfEnds = flagSyn | flagFin
 
 /** Directions that there is room for at first. */
-const firstRows = 16
+const firstRows = 64
 /** A retransmission within this time of the duplicate acknowledgements is a fast one (Wireshark: 20 ms). */
 const fastNs = 20e6
 /** How late a segment may be and still count as reordered, as long as the handshake's round trip is unknown. */
@@ -160,38 +158,41 @@ export class TcpTable {
   repeated = 0
   roundTripNs = -1
 
-  private rows = 0
-  private rowsPlace: number
+  private rowCount = 0
+  private places: TcpRows
   private hot: Int32Array
   private doubles: Float64Array
-  private rare = new Int32Array(rareWidth * firstRows)
-  private rareDoubles = new Float64Array(rareDoubleWidth * firstRows)
+  private rare: Int32Array
+  private rareDoubles: Float64Array
   /** Sequence space of directions that have, or had, holes or repeats. */
   private readonly seen = new Map<number, SequenceSet>()
-  private readonly rings: SegmentRings
+  private readonly queues: FlightQueues
   private readonly buckets: DurationBuckets
   private readonly ordinary: OrdinarySegments
 
   /** Batches must come from a reader with the same arena. */
   constructor(private readonly arena: WasmArena) {
-    this.rings = new SegmentRings(arena)
+    this.queues = new FlightQueues(arena)
     this.buckets = new DurationBuckets(arena)
-    this.ordinary = new OrdinarySegments(arena)
-    this.rowsPlace = arena.allocate(firstRows * rowBytes)
-    this.hot = new Int32Array(arena.buffer, this.rowsPlace, firstRows * hotWidth)
-    this.doubles = new Float64Array(arena.buffer, this.rowsPlace, firstRows * doubleWidth)
+    this.ordinary = new OrdinarySegments(arena, this.queues)
+    this.places = {
+      rows: arena.allocate(firstRows * rowBytes),
+      rareRows: arena.allocate(firstRows * rareRowBytes),
+    }
+    const { rows, rareRows } = this.places
+    this.hot = new Int32Array(arena.buffer, rows, firstRows * hotWidth)
+    this.doubles = new Float64Array(arena.buffer, rows, firstRows * doubleWidth)
+    this.rare = new Int32Array(arena.buffer, rareRows, firstRows * rareWidth)
+    this.rareDoubles = new Float64Array(arena.buffer, rareRows, firstRows * rareDoubleWidth)
   }
 
   /** Rows for the two directions of a new connection; returns the even one. */
   add(): number {
-    if ((this.rows + 2) * hotWidth > this.hot.length) this.grow()
-    const row = this.rows
-    this.rows += 2
-    for (const one of [row, row + 1]) {
-      this.hot[one * hotWidth + lastWindow] = -1
-      this.doubles[one * doubleWidth + roundTripMinNs] = Number.POSITIVE_INFINITY
-      this.rareDoubles[one * rareDoubleWidth + stampedMinNs] = Number.POSITIVE_INFINITY
-    }
+    const row = this.rowCount
+    if ((row + 2) * hotWidth > this.hot.length) this.grow()
+    this.rowCount += 2
+    this.begin(row)
+    this.begin(row + 1)
     return row
   }
 
@@ -214,37 +215,49 @@ export class TcpTable {
 
   /** Takes the next segment of direction `row`. */
   take(row: number, frame: Frame): void {
-    this.advance(row, frame)
+    this.repeated = 0
+    this.roundTripNs = -1
+    this.takeAny(row, frame)
     if (this.roundTripNs >= 0) this.sample(row ^ 1, this.roundTripNs)
+    const at = frame.transport + 20
+    if (at < frame.payload && (frame.flags & flagSyn) === 0) this.readOptions(row, frame, at)
   }
 
   /**
-   * Takes the ordinary segments of a batch, whose rows are known, from `first` on; returns the first that is not. Between
-   * `beginBatch` and `endBatch` each segment is taken, in order, by this or by `takeOther`.
+   * Takes the ordinary segments of a batch from `first` up to `end`, whose rows are known; returns the first that is not
+   * ordinary. Between `beginBatch` and `endBatch` each segment is taken, in order, by this or by `takeOther`.
    */
-  takeOrdinary(batch: SegmentBatch, first: number): number {
-    return this.ordinary.take(batch, this.rowsPlace, first)
+  takeOrdinary(batch: SegmentBatch, first: number, end: number): number {
+    let at = this.ordinary.take(batch, this.places, first, end)
+    // It stops at a segment for which there is no room, too.
+    while (at < end && this.queues.isDry) {
+      this.queues.refill()
+      at = this.ordinary.take(batch, this.places, at, end)
+    }
+    return at
+  }
+
+  /** Gets what the segments from `first` to `end`, which are of many flows, will need from memory. */
+  fetch(batch: SegmentBatch, first: number, end: number): void {
+    this.ordinary.fetch(batch, this.places, first, end)
   }
 
   /** Takes segment `i` of the batch, which is in `frame`. */
   takeOther(row: number, i: number, frame: Frame): void {
-    this.advance(row, frame)
+    this.take(row, frame)
     if (this.roundTripNs >= 0) this.answers.push(i, this.roundTripNs)
   }
 
   beginBatch(): void {
-    this.answers.clear()
-    this.ordinary.stampAnswers.clear()
+    this.ordinary.answers.clear()
+    this.ordinary.late.clear()
   }
 
-  /** Accounts for the round trips of a batch. */
+  /** Accounts for those round trips of a batch that `takeOrdinary` did not. */
   endBatch({ fields }: SegmentBatch): void {
-    const { answers, stampAnswers } = this.ordinary
-    for (let k = 0; k < answers.count; k++) {
-      this.sample(fields[segmentWidth * answers.index(k) + segmentRow]! ^ 1, answers.ns(k))
-    }
-    for (let k = 0; k < stampAnswers.count; k++) {
-      this.stampAnswered(fields[segmentWidth * stampAnswers.index(k) + segmentRow]! ^ 1, stampAnswers.ns(k))
+    const { late } = this.ordinary
+    for (let k = 0; k < late.count; k++) {
+      this.addToBuckets(fields[segmentWidth * late.index(k) + segmentRow]! ^ 1, late.ns(k))
     }
   }
 
@@ -259,21 +272,12 @@ export class TcpTable {
     this.hot[at] = isIgnored ? this.hot[at]! | ignored : this.hot[at]! & ~ignored
   }
 
-  /** `take`, but for the account of the round trip. */
-  private advance(row: number, frame: Frame): void {
-    this.repeated = 0
-    this.roundTripNs = -1
-    this.takeAny(row, frame)
-    const at = frame.transport + 20
-    if (at < frame.payload && (frame.flags & flagSyn) === 0) this.readOptions(row, frame, at)
-  }
-
   /** Any segment, step by step in the order of Wireshark's analysis. */
   private takeAny(row: number, frame: Frame): void {
     const hot = this.hot
     const doubles = this.doubles
     const own = row * hotWidth
-    const other = own ^ hotWidth
+    const other = (row ^ 1) * hotWidth
     const times = row * doubleWidth
     const { flags, sequence, acknowledgement, payloadLength: length, timeNs, window } = frame
 
@@ -289,10 +293,10 @@ export class TcpTable {
       this.endHandshake(row, timeNs)
     }
     if ((bits & baseKnown) === 0)
-      bits |= this.begin(row, (flags & flagSyn) !== 0 ? sequence : (sequence - 1) | 0)
+      bits |= this.noteBase(row, (flags & flagSyn) !== 0 ? sequence : (sequence - 1) | 0)
     const isAck = (flags & flagAck) !== 0
     if (isAck && (hot[other + state]! & baseKnown) === 0) {
-      hot[other + state] = hot[other + state]! | this.begin(row ^ 1, (acknowledgement - 1) | 0)
+      hot[other + state] = hot[other + state]! | this.noteBase(row ^ 1, (acknowledgement - 1) | 0)
     }
 
     const expected = (bits & known) !== 0 && sequence === hot[own + next]
@@ -333,9 +337,8 @@ export class TcpTable {
       const acked = hot[other + lastAck]!
       const inFlight = (hot[own + next]! - acked) | 0
       if (length > 0 && acked !== 0 && inFlight > hot[own + maxInFlight]!) hot[own + maxInFlight] = inFlight
-      if (hot[other + ringCount]! > 0) {
-        const sentNs = this.answered(row ^ 1, acknowledgement)
-        if (sentNs >= 0) this.roundTripNs = timeNs - sentNs
+      if (hot[other + flight] !== hot[other + flight + 1]) {
+        this.roundTripNs = this.answered(row ^ 1, acknowledgement, timeNs)
       }
     }
     if ((flags & flagSyn) !== 0) this.settleScale(row, frame)
@@ -347,9 +350,9 @@ export class TcpTable {
     const times = row * doubleWidth
     const extra = row * rareDoubleWidth
     const rare = this.rare.subarray(row * rareWidth, (row + 1) * rareWidth)
-    const samples = rare[roundTrips]!
-    const stamped = rare[stampedRoundTrips]!
-    const place = rare[bucketsPlace]!
+    const samples = this.hot[own + roundTrips]!
+    const stamped = this.hot[own + stampedRoundTrips]!
+    const place = this.hot[own + bucketsPlace]! >>> 0
     return {
       packets: this.hot[own + packets]!,
       bytes: this.doubles[times + bytes]!,
@@ -376,8 +379,8 @@ export class TcpTable {
         stamped === 0
           ? undefined
           : {
-              min: this.rareDoubles[extra + stampedMinNs]!,
-              mean: this.rareDoubles[extra + stampedSumNs]! / stamped,
+              min: this.doubles[times + stampedMinNs]!,
+              mean: this.doubles[times + stampedSumNs]! / stamped,
             },
     }
   }
@@ -414,14 +417,18 @@ export class TcpTable {
   private countEnds(row: number, flags: number, timeNs: number): number {
     if ((flags & flagSyn) !== 0) this.note(row, syns)
     if ((flags & (flagSyn | flagAck)) === flagSyn) {
-      for (const one of [row, row ^ 1]) {
-        this.hot[one * hotWidth + state] = this.hot[one * hotWidth + state]! | handshakeOpen
-        this.rareDoubles[one * rareDoubleWidth + synNs] = timeNs
-      }
+      this.openHandshake(row, timeNs)
+      this.openHandshake(row ^ 1, timeNs)
     }
     if ((flags & flagFin) !== 0) this.note(row, fins)
     if ((flags & flagRst) !== 0) this.note(row, resets)
     return (flags & flagsOfEnds) !== 0 ? 1 : 0
+  }
+
+  private openHandshake(row: number, timeNs: number): void {
+    const at = row * hotWidth + state
+    this.hot[at] = this.hot[at]! | handshakeOpen
+    this.rareDoubles[row * rareDoubleWidth + synNs] = timeNs
   }
 
   private endHandshake(row: number, timeNs: number): void {
@@ -435,7 +442,7 @@ export class TcpTable {
   }
 
   /** Notes the sequence number that a direction began with; returns the bit that says so. */
-  private begin(row: number, sequence: number): number {
+  private noteBase(row: number, sequence: number): number {
     this.rare[row * rareWidth + base] = sequence
     return baseKnown
   }
@@ -570,65 +577,38 @@ export class TcpTable {
   private sent(own: number, after: number, frame: Frame): void {
     const hot = this.hot
     if (((after - hot[own + next]!) | 0) <= 0 && (hot[own + state]! & known) !== 0) return
-    const count = hot[own + ringCount]!
-    if (count === hot[own + ringSize]!) this.growRing(own)
-    const at = hot[own + ringPlace]! + 2 * ((hot[own + ringHead]! + count) & (hot[own + ringSize]! - 1))
-    const store = this.rings.store
-    store[at] = after
-    store[at + 1] = frame.timeNs
-    hot[own + ringCount] = count + 1
-  }
-
-  private growRing(own: number): void {
-    const hot = this.hot
-    const size = hot[own + ringSize]!
-    hot[own + ringPlace] = this.rings.grow(hot[own + ringPlace]!, size, hot[own + ringHead]!)
-    hot[own + ringSize] = this.rings.sizeAfter(size)
-    hot[own + ringHead] = 0
+    this.queues.append(hot, own + flight, after, frame.timeNs)
   }
 
   /**
-   * What an acknowledgement of direction `row` covers arrived: returns when the newest segment that it covers was sent, or
-   * -1 if there is no round trip to take. There is none after a retransmission until all that was in flight then is
-   * acknowledged (Karn's rule; and what waited behind a hole did not wait for the network).
+   * What an acknowledgement of direction `row` covers arrived: returns how long ago the newest segment that it covers was
+   * sent, or -1 if there is no round trip to take. There is none after a retransmission until all that was in flight then is
+   * acknowledged (Karn's rule; and what waited behind a hole did not wait for the network), and none if time ran backwards.
    */
-  private answered(row: number, acknowledgement: number): number {
+  private answered(row: number, acknowledgement: number, timeNs: number): number {
     const hot = this.hot
     const own = row * hotWidth
-    const store = this.rings.store
-    const place = hot[own + ringPlace]!
-    const mask = hot[own + ringSize]! - 1
-    let head = hot[own + ringHead]!
-    let count = hot[own + ringCount]!
-    let newest = -1
-    while (count > 0 && ((acknowledgement - store[place + 2 * head]!) | 0) >= 0) {
-      newest = place + 2 * head + 1
-      head = (head + 1) & mask
-      count--
-    }
-    if (newest === -1) return -1
-    hot[own + ringHead] = head
-    hot[own + ringCount] = count
-    if ((hot[own + state]! & recovering) === 0) return store[newest]!
+    const sentNs = this.queues.take(hot, own + flight, acknowledgement)
+    if (Number.isNaN(sentNs)) return -1
+    if ((hot[own + state]! & recovering) === 0) return timeNs >= sentNs ? timeNs - sentNs : -1
     if (((acknowledgement - hot[own + recoverEnd]!) | 0) >= 0)
       hot[own + state] = hot[own + state]! & ~recovering
     return -1
   }
 
   private sample(row: number, ns: number): void {
+    const { hot, doubles } = this
+    const own = row * hotWidth
     const times = row * doubleWidth
-    const doubles = this.doubles
     doubles[times + roundTripSumNs] = doubles[times + roundTripSumNs]! + ns
     if (ns < doubles[times + roundTripMinNs]!) doubles[times + roundTripMinNs] = ns
-    const rare = this.rare
-    const at = row * rareWidth
-    rare[at + roundTrips] = rare[at + roundTrips]! + 1
-    let place = rare[at + bucketsPlace]!
-    if (place === 0) {
-      place = this.buckets.allocate()
-      rare[at + bucketsPlace] = place
-    }
-    this.buckets.add(place, ns)
+    hot[own + roundTrips] = hot[own + roundTrips]! + 1
+    this.addToBuckets(row, ns)
+  }
+
+  private addToBuckets(row: number, ns: number): void {
+    const at = row * hotWidth + bucketsPlace
+    this.hot[at] = this.buckets.add(this.hot[at]! >>> 0, ns)
   }
 
   private readOptions(row: number, frame: Frame, at: number): void {
@@ -691,7 +671,7 @@ export class TcpTable {
   private readStamps(row: number, value: number, echo: number, timeNs: number): void {
     const hot = this.hot
     const own = row * hotWidth
-    const other = own ^ hotWidth
+    const other = (row ^ 1) * hotWidth
     if ((hot[other + state]! & stampPending) !== 0 && ((echo - hot[other + stamp]!) | 0) >= 0) {
       hot[other + state] = hot[other + state]! & ~stampPending
       this.stampAnswered(row ^ 1, timeNs - this.doubles[(row ^ 1) * doubleWidth + stampNs]!)
@@ -704,25 +684,32 @@ export class TcpTable {
   }
 
   private stampAnswered(row: number, ns: number): void {
-    const extra = row * rareDoubleWidth
-    this.note(row, stampedRoundTrips)
-    this.rareDoubles[extra + stampedSumNs] = this.rareDoubles[extra + stampedSumNs]! + ns
-    if (ns < this.rareDoubles[extra + stampedMinNs]!) this.rareDoubles[extra + stampedMinNs] = ns
+    const { hot, doubles } = this
+    const own = row * hotWidth
+    const times = row * doubleWidth
+    hot[own + stampedRoundTrips] = hot[own + stampedRoundTrips]! + 1
+    doubles[times + stampedSumNs] = doubles[times + stampedSumNs]! + ns
+    if (ns < doubles[times + stampedMinNs]!) doubles[times + stampedMinNs] = ns
+  }
+
+  private begin(row: number): void {
+    this.hot[row * hotWidth + lastWindow] = -1
+    this.doubles[row * doubleWidth + roundTripMinNs] = Number.POSITIVE_INFINITY
+    this.doubles[row * doubleWidth + stampedMinNs] = Number.POSITIVE_INFINITY
   }
 
   private grow(): void {
-    const ints = 2 * this.hot.length
-    this.rowsPlace = this.arena.allocate(4 * ints)
-    this.hot = twice(this.hot, new Int32Array(this.arena.buffer, this.rowsPlace, ints))
-    this.doubles = new Float64Array(this.arena.buffer, this.rowsPlace, ints / 2)
-    this.rare = twice(this.rare, new Int32Array(2 * this.rare.length))
-    this.rareDoubles = twice(this.rareDoubles, new Float64Array(2 * this.rareDoubles.length))
+    const { arena, hot, rare } = this
+    const size = (2 * hot.length) / hotWidth
+    this.places = { rows: arena.allocate(size * rowBytes), rareRows: arena.allocate(size * rareRowBytes) }
+    const { rows, rareRows } = this.places
+    this.hot = new Int32Array(arena.buffer, rows, size * hotWidth)
+    this.doubles = new Float64Array(arena.buffer, rows, size * doubleWidth)
+    this.rare = new Int32Array(arena.buffer, rareRows, size * rareWidth)
+    this.rareDoubles = new Float64Array(arena.buffer, rareRows, size * rareDoubleWidth)
+    this.hot.set(hot)
+    this.rare.set(rare)
   }
-}
-
-function twice<T extends Int32Array | Float64Array>(old: T, larger: T): T {
-  larger.set(old)
-  return larger
 }
 
 function namedCounters(values: Int32Array): Record<RareCounter, number> {

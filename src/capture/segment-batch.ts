@@ -1,7 +1,7 @@
 /**
  * The next frames of a capture as rows of numbers, as long as they are what nearly all frames of a bulk transfer are:
- * Ethernet with at most one 802.1Q tag, IPv4 without options or fragments, TCP without SYN. Whatever is anything else
- * ends a batch and goes through `decode` alone; a row says what `decode` would say of its frame.
+ * Ethernet with at most one 802.1Q tag, IPv4 without options or fragments, TCP. Whatever is anything else ends a batch and
+ * goes through `decode` alone; a row says what `decode` would say of its frame.
  *
  * Frames in batches let each step of an analysis be a short loop of its own: the compiler gets each of them right within
  * milliseconds, and the processor fetches the state of many flows at a time.
@@ -19,7 +19,7 @@ import {
   WasmFunction,
   when,
 } from '../support/wasm.js'
-import { decode, flagSyn, linkEthernet, protocolTcp } from './decode.js'
+import { decode, linkEthernet, protocolTcp } from './decode.js'
 import type { Frame } from './frame.js'
 import { maxFrameBytes } from './record-scanner.js'
 import { Window } from './window.js'
@@ -44,7 +44,7 @@ export const segmentAcknowledgement = 8
 /** Kind of options in the upper 4 bits, flags in the next 12, window in the lower 16. */
 export const segmentFlags = 9
 export const segmentPayload = 10
-/** Time stamp and echo, if the options are of kind `optionsStamps`. */
+/** Time stamp and echo, if the options are of a kind with `optionsStamps`. */
 export const segmentStamp = 11
 export const segmentEcho = 12
 /** Left to whoever uses the batch. */
@@ -52,9 +52,11 @@ export const segmentRow = 13
 
 /** No options, or none that was captured whole. */
 export const optionsNone = 0
-/** Two pads and time stamps: the options of nearly every segment (RFC 7323 appendix A). */
+/** Bit of the kind: two pads and time stamps, the options of nearly every segment (RFC 7323 appendix A). */
 export const optionsStamps = 1
-export const optionsOther = 2
+/** From this bit on: how many blocks of SACK there are behind two pads, after the time stamps if there are any. */
+export const optionsSackShift = 1
+export const optionsOther = 15
 
 /** Pad, pad, kind 8, length 10. */
 export const paddedStamps = 0x0101080a
@@ -64,10 +66,14 @@ const typeTagged = 0x0081
 const typeIpv4 = 0x0008
 const fragmentBits = 0xff1f_0000
 const paddedStampsInMemory = 0x0a080101
+/** Pad, pad, kind 5 (RFC 2018), length of a SACK option without blocks; each block is 8 bytes. */
+const paddedSackInMemory = 0x02050101
+const mostSackBlocks = 4
 
 const recordHeaderBytes = 16
 const ipBytes = 20
 const tcpBytes = 20
+const stampBytes = 12
 const shortestBytes = 14 + ipBytes + tcpBytes
 
 export class SegmentBatch {
@@ -162,11 +168,45 @@ function gatherFunction(
   const headerBytes = code.local('i32')
   const payload = code.local('i32')
   const options = code.local('i32')
+  const stamps = code.local('i32')
+  const left = code.local('i32')
+  const blocks = code.local('i32')
   const n = i32.constant
   /** The 32 bits at `address` + `offset`, which are in network order. */
   const big = (address: Code, offset: number): Code => [word.set(i32.load(address, offset)), swapped(word)]
   const put = (field: number, value: Code): Code => i32.store(row.get, 4 * field, value)
   const has = (a: Code, bits: number): Code => i32.and(a, n(bits))
+  /** In steps of 4 bytes, from behind the fixed part of the header. */
+  const readOptions = [
+    word.set(i32.add(network.get, n(ipBytes + tcpBytes))),
+    left.set(i32.subtract(headerBytes.get, n(tcpBytes))),
+    stamps.set(n(0)),
+    when(i32.equal(i32.load(word.get), n(paddedStampsInMemory)), [
+      when(i32.atLeast(left.get, n(stampBytes)), [
+        put(segmentStamp, big(network.get, ipBytes + tcpBytes + 4)),
+        put(segmentEcho, big(network.get, ipBytes + tcpBytes + 8)),
+        stamps.set(n(optionsStamps)),
+        left.set(i32.subtract(left.get, n(stampBytes))),
+      ]),
+    ]),
+    when(
+      left.get,
+      [
+        blocks.set(i32.shiftRight(i32.subtract(left.get, n(4)), n(3))),
+        word.set(
+          i32.load(i32.subtract(i32.add(i32.add(network.get, n(ipBytes)), headerBytes.get), left.get)),
+        ),
+        when(
+          i32.and(
+            i32.and(i32.equal(has(left.get, 7), n(4)), i32.atMost(blocks.get, n(mostSackBlocks))),
+            i32.equal(word.get, i32.add(n(paddedSackInMemory), i32.shiftLeft(blocks.get, n(27)))),
+          ),
+          [options.set(i32.or(stamps.get, i32.shiftLeft(blocks.get, n(optionsSackShift))))],
+        ),
+      ],
+      [options.set(stamps.get)],
+    ),
+  ]
 
   return code.compile(
     arena,
@@ -205,7 +245,6 @@ function gatherFunction(
       leaveIf(has(i32.load(network.get, 4), fragmentBits)),
       leaveIf(i32.unequal(i32.load8(network.get, 9), n(protocolTcp))),
       flags.set(big(network.get, ipBytes + 12)),
-      leaveIf(has(flags.get, flagSyn << 16)),
       headerBytes.set(has(i32.shiftRight(flags.get, n(26)), 60)),
       leaveIf(i32.less(headerBytes.get, n(tcpBytes))),
       payload.set(i32.subtract(i32.subtract(has(first.get, 0xffff), n(ipBytes)), headerBytes.get)),
@@ -221,19 +260,7 @@ function gatherFunction(
       options.set(n(optionsNone)),
       when(i32.greater(headerBytes.get, n(tcpBytes)), [
         options.set(n(optionsOther)),
-        when(
-          i32.and(
-            i32.equal(headerBytes.get, n(tcpBytes + 12)),
-            i32.atMost(i32.add(network.get, n(ipBytes + tcpBytes + 12)), end.get),
-          ),
-          [
-            when(i32.equal(i32.load(network.get, ipBytes + tcpBytes), n(paddedStampsInMemory)), [
-              options.set(n(optionsStamps)),
-              put(segmentStamp, big(network.get, ipBytes + tcpBytes + 4)),
-              put(segmentEcho, big(network.get, ipBytes + tcpBytes + 8)),
-            ]),
-          ],
-        ),
+        when(i32.atMost(i32.add(i32.add(network.get, n(ipBytes)), headerBytes.get), end.get), readOptions),
       ]),
       put(segmentStart, start.get),
       put(segmentEnd, end.get),

@@ -25,6 +25,8 @@ export const i32 = {
   equal: (a: Code, b: Code): Code => [a, b, 0x46],
   unequal: (a: Code, b: Code): Code => [a, b, 0x47],
   less: (a: Code, b: Code): Code => [a, b, 0x48],
+  /** `less` without regard to the sign. */
+  below: (a: Code, b: Code): Code => [a, b, 0x49],
   greater: (a: Code, b: Code): Code => [a, b, 0x4a],
   atMost: (a: Code, b: Code): Code => [a, b, 0x4c],
   atLeast: (a: Code, b: Code): Code => [a, b, 0x4e],
@@ -38,6 +40,8 @@ export const i32 = {
   /** Without regard to the sign. */
   shiftRight: (a: Code, bits: Code): Code => [a, bits, 0x76],
   rotateLeft: (a: Code, bits: Code): Code => [a, bits, 0x77],
+  /** Zero bits above the highest one. */
+  leadingZeros: (a: Code): Code => [a, 0x67],
 } as const
 
 export const f64 = {
@@ -53,6 +57,7 @@ export const f64 = {
   fromSigned: (a: Code): Code => [a, 0xb7],
   /** To an integer, towards 0. */
   toSigned: (a: Code): Code => [a, 0xaa],
+  toUnsigned: (a: Code): Code => [a, 0xab],
 } as const
 
 /** Runs `body` for ever; `leave`, `leaveIf` and `again`, directly in it, leave it and go back to its start. */
