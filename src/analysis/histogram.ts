@@ -2,6 +2,8 @@
 
 /** 2^8 buckets per octave: a percentile is off by at most 0.2 %. */
 const fineBits = 8
+/** Of two. A table, because the engine calls a function for each power. */
+const powers = Float64Array.from({ length: 64 }, (_, exponent) => 2 ** exponent)
 
 export class Histogram {
   count = 0
@@ -47,7 +49,7 @@ export class Histogram {
       return (octave << this.bits) + (value >>> octave)
     }
     const octave = 63 - this.bits - Math.clz32(value / 0x1_0000_0000)
-    return octave * this.subBuckets + Math.floor(value / 2 ** octave)
+    return octave * this.subBuckets + Math.floor(value / powers[octave]!)
   }
 
   private middleOf(bucket: number): number {

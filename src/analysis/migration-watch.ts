@@ -57,6 +57,8 @@ const newRow = 0
 const dismissed = 1
 const candidate = 2
 const active = 3
+/** Its SYN was seen, and nothing of the stream yet. */
+const opened = 4
 
 /** Streams without a visible start that are looked into at one time: 2 MiB of memory. */
 const maxCandidates = 64
@@ -89,7 +91,6 @@ export class MigrationWatch {
   private states = new Uint8Array(64)
   private readonly streams = new Map<number, StreamAssembler>()
   private readonly migrations: Migration[] = []
-  private readonly sawSyn = new Set<number>()
   private candidates = 0
   private overlooked = 0
   private lanes = 0
@@ -112,7 +113,7 @@ export class MigrationWatch {
     if (state === dismissed) return
     const isSyn = (frame.flags & flagSyn) !== 0
     if (frame.payloadLength === 0 && !isSyn) return
-    if (state === newRow) this.meet(row, frame, isSyn)
+    if (state === newRow || state === opened) this.meet(row, frame, isSyn)
     this.streams.get(row)?.segment(frame)
   }
 
@@ -141,18 +142,17 @@ export class MigrationWatch {
   /** First segment of a direction: a start, or the middle of a stream. */
   private meet(row: number, frame: Frame, isSyn: boolean): void {
     if (isSyn) {
-      this.sawSyn.add(row)
+      this.states[row] = opened
       return
     }
     const magic = frame.payload + 4 <= frame.end ? frame.view.getUint32(frame.payload) : 0
     if (magic === qemuMagic) this.beginQemu(row, false)
     else if (magic === pagewireMagic) this.beginPagewire(row, frame.payloadLength)
-    else if (this.sawSyn.has(row) || frame.payload + frame.payloadLength > frame.end) this.dismiss(row)
+    else if (this.states[row] === opened || frame.payload + frame.payloadLength > frame.end) this.dismiss(row)
     else if (this.candidates >= maxCandidates) {
       this.overlooked++
       this.dismiss(row)
     } else this.probe(row)
-    this.sawSyn.delete(row)
   }
 
   private dismiss(row: number): void {
