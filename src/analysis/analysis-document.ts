@@ -138,14 +138,20 @@ export function classRows(file: string, pass: CapturePass): ClassDocument[] {
 
 /** The flows with most bytes, `most` of them. */
 export function flowRows(file: string, pass: CapturePass, most = Number.POSITIVE_INFINITY): FlowDocument[] {
-  const { directions } = pass
-  const flows = Array.from({ length: pass.flows.count }, (_, flow) => ({
-    flow,
-    bytes: directions.bytesOf(2 * flow) + directions.bytesOf(2 * flow + 1),
-  }))
-  return byBytes(flows)
-    .slice(0, most)
-    .map(({ flow }) => flowRow(file, pass, flow))
+  const { directions, flows } = pass
+  const bytes = Float64Array.from(
+    { length: flows.count },
+    (_, flow) => directions.bytesOf(2 * flow) + directions.bytesOf(2 * flow + 1),
+  )
+  return largest(bytes, most).map((flow) => flowRow(file, pass, flow))
+}
+
+/** The indices of the `most` largest numbers, largest first, and of equal ones the first first. */
+function largest(numbers: Float64Array, most: number): number[] {
+  const least = numbers.length <= most ? 0 : (numbers.toSorted()[numbers.length - most] ?? Infinity)
+  const chosen: number[] = []
+  for (const [i, number] of numbers.entries()) if (number >= least) chosen.push(i)
+  return chosen.toSorted((a, b) => numbers[b]! - numbers[a]!).slice(0, most)
 }
 
 export function seriesRows(file: string, pass: CapturePass): SeriesDocument[] {

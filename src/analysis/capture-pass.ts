@@ -11,6 +11,8 @@ import { Series, SeriesClock } from './series.js'
 import { TcpTable } from './tcp-table.js'
 
 const none = -1
+/** With fewer than one frame in so many of another flow than the one before, the cache has what is needed. */
+const muchChange = 8
 
 export interface PassOptions {
   /** Width of a bin of the time series. */
@@ -84,10 +86,7 @@ export class CapturePass {
     directions.beginBatch()
     for (let first = 0; first < count; ) first = this.takeFlows(batch, first, frame)
     directions.endBatch(batch)
-    const { answers } = directions
-    for (let k = 0; k < answers.count; k++) {
-      this.classOf(batch, answers.index(k)).roundTrips.add(answers.ns(k))
-    }
+    classes.addRoundTrips(batch, directions.answers)
   }
 
   /** The segments of a batch from `first` on, as far as their flows can be told; returns where to go on. */
@@ -95,7 +94,7 @@ export class CapturePass {
     const { directions, flows } = this
     const end = flows.findBatch(batch, first)
     while (this.knownFlows < flows.count) this.add()
-    directions.fetch(batch, first, end)
+    if (flows.changes > (end - first) / muchChange) directions.fetch(batch, first, end)
     for (
       let i = directions.takeOrdinary(batch, first, end);
       i < end;

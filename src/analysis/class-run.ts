@@ -1,4 +1,4 @@
-/** Adds up the frames of a batch that follow each other in one class and one bin of time. */
+/** Adds up what follows each other in a batch: the frames of one class and one bin of time, and the round trips of one class. */
 
 import {
   type SegmentBatch,
@@ -8,6 +8,8 @@ import {
   segmentWireLength,
 } from '../capture/segment-batch.js'
 import { again, f64, i32, leaveIf, loop, type WasmArena, WasmFunction, when } from '../support/wasm.js'
+import type { AnswerList } from './answer-list.js'
+import { type Histogram, histogramBucket, histogramLimitNs } from './histogram.js'
 
 // What stands where, in doubles.
 const binFromNs = 0
@@ -91,6 +93,73 @@ export class ClassRun {
       f64.store(at, 8 * earliestNs, earliest.get),
       f64.store(at, 8 * latestNs, latest.get),
       i.get,
+    )
+  }
+}
+
+export class AnswerRun {
+  private readonly place: number
+  /** The least and the largest duration of the last run. */
+  private readonly range: Float64Array
+  private run: ((...args: number[]) => number) | undefined
+
+  constructor(private readonly arena: WasmArena) {
+    this.place = arena.allocate(16)
+    this.range = new Float64Array(arena.buffer, this.place, 2)
+  }
+
+  /** Adds the answers from `first` on to `histogram`, as far as they have the same marks; returns where that ends. */
+  take(batch: SegmentBatch, answers: AnswerList, first: number, histogram: Histogram): number {
+    this.run ??= this.compile(batch, answers)
+    const end = this.run(first, answers.count, histogram.place, histogram.size)
+    if (end > first) {
+      histogram.added(end - first, this.range[0]!, this.range[1]!)
+      return end
+    }
+    // One that has no bucket yet, or is out of all measure.
+    histogram.add(answers.ns(first))
+    return first + 1
+  }
+
+  private compile(batch: SegmentBatch, answers: AnswerList): (...args: number[]) => number {
+    const code = new WasmFunction()
+    const k = code.parameter()
+    const count = code.parameter()
+    const place = code.parameter()
+    const size = code.parameter()
+    const marks = code.local('i32')
+    const bucket = code.local('i32')
+    const octave = code.local('i32')
+    const word = code.local('i32')
+    const ns = code.local('f64')
+    const least = code.local('f64')
+    const most = code.local('f64')
+    const n = i32.constant
+    const marksOfAnswer = i32.load(
+      i32.multiply(answers.indexCode(k), n(4 * segmentWidth)),
+      batch.rows + 4 * segmentMarks,
+    )
+    return code.compile(
+      this.arena,
+      marks.set(marksOfAnswer),
+      least.set(f64.constant(Number.POSITIVE_INFINITY)),
+      loop(
+        leaveIf(i32.equal(k.get, count.get)),
+        leaveIf(i32.unequal(marksOfAnswer, marks.get)),
+        ns.set(answers.nsCode(k)),
+        leaveIf(f64.atLeast(ns.get, f64.constant(histogramLimitNs))),
+        histogramBucket(ns, bucket, octave, word),
+        leaveIf(i32.atLeast(bucket.get, size.get)),
+        word.set(i32.add(place.get, i32.shiftLeft(bucket.get, n(2)))),
+        i32.store(word.get, 0, i32.add(i32.load(word.get), n(1))),
+        when(f64.less(ns.get, least.get), [least.set(ns.get)]),
+        when(f64.less(most.get, ns.get), [most.set(ns.get)]),
+        k.set(i32.add(k.get, n(1))),
+        again,
+      ),
+      f64.store(n(this.place), 0, least.get),
+      f64.store(n(this.place), 8, most.get),
+      k.get,
     )
   }
 }

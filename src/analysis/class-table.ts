@@ -3,7 +3,8 @@
 import type { Frame } from '../capture/frame.js'
 import { type SegmentBatch, segmentMarks, segmentWidth } from '../capture/segment-batch.js'
 import type { WasmArena } from '../support/wasm.js'
-import { ClassRun } from './class-run.js'
+import type { AnswerList } from './answer-list.js'
+import { AnswerRun, ClassRun } from './class-run.js'
 import { Histogram } from './histogram.js'
 import { Series, type SeriesClock } from './series.js'
 
@@ -17,7 +18,7 @@ export class ClassCounters {
   /** TCP segments whose sequence space was seen before in this capture. */
   retransmits = 0
   /** Round trips whose acknowledgement is in this class. */
-  readonly roundTrips = new Histogram()
+  readonly roundTrips: Histogram
   readonly series: Series
 
   constructor(
@@ -25,8 +26,10 @@ export class ClassCounters {
     readonly pcp: number,
     readonly dscp: number,
     clock: SeriesClock,
+    arena: WasmArena,
   ) {
     this.series = new Series(clock)
+    this.roundTrips = new Histogram((size) => new Uint32Array(arena.buffer, arena.allocate(4 * size), size))
   }
 
   count(frame: Frame): void {
@@ -67,6 +70,7 @@ export class ClassTable {
   private numbers = new Int32Array(0)
 
   private readonly run: ClassRun
+  private readonly answerRun: AnswerRun
   /** Of the last batch. */
   earliestNs = Number.POSITIVE_INFINITY
   latestNs = Number.NEGATIVE_INFINITY
@@ -74,9 +78,10 @@ export class ClassTable {
   /** Batches must come from a reader with the same arena. */
   constructor(
     private readonly clock: SeriesClock,
-    arena: WasmArena,
+    private readonly arena: WasmArena,
   ) {
     this.run = new ClassRun(arena)
+    this.answerRun = new AnswerRun(arena)
   }
 
   of(frame: Frame): ClassCounters {
@@ -102,6 +107,14 @@ export class ClassTable {
     }
   }
 
+  /** Adds the round trips that segments of a batch completed to the classes of those segments. */
+  addRoundTrips(batch: SegmentBatch, answers: AnswerList): void {
+    for (let k = 0; k < answers.count; ) {
+      const row = this.ofMarks(batch.fields[segmentWidth * answers.index(k) + segmentMarks]!)
+      k = this.answerRun.take(batch, answers, k, row.roundTrips)
+    }
+  }
+
   private find(vlan: number, pcp: number, dscp: number): ClassCounters {
     const block = this.blocks[vlan + 1]!
     const number = this.numbers[block + (pcp + 1) * dscpValues + dscp + 1]
@@ -119,7 +132,7 @@ export class ClassTable {
     }
     const block = this.blocks[vlan + 1]!
     this.numbers[block + (pcp + 1) * dscpValues + dscp + 1] = this.rows.length
-    const row = new ClassCounters(vlan, pcp, dscp, this.clock)
+    const row = new ClassCounters(vlan, pcp, dscp, this.clock, this.arena)
     this.rows.push(row)
     return row
   }

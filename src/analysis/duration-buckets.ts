@@ -1,7 +1,7 @@
 /**
  * Small histograms of durations for many flows in one memory: 8 buckets per octave, so percentiles are within 5 %. The
  * round trips of most flows differ by an octave or two, so a histogram begins with the buckets around its first duration
- * (two cache lines), and gets all of them when there is one outside.
+ * (one cache line), and gets all of them when there is one outside.
  */
 
 import { type Code, f64, i32, type Local, type WasmArena, when } from '../support/wasm.js'
@@ -18,9 +18,9 @@ const limit = 2 ** 30
 
 // A histogram in integers: its first bucket, how many it has, and their counts.
 const counts = 2
-const fewBuckets = 32 - counts
+const fewBuckets = 16 - counts
 /** Buckets below that of the first duration. */
-const margin = 9
+const margin = 6
 
 export class DurationBuckets {
   constructor(private readonly arena: WasmArena) {}

@@ -56,6 +56,7 @@ export class FlowTable {
   private keysPlace: number
   private keys: Int32Array
   private finder: ((...args: number[]) => number) | undefined
+  private readonly changed: Int32Array
   private readonly addresses = new AddressBook()
   // The key of the frame at hand.
   private low = 0
@@ -76,6 +77,12 @@ export class FlowTable {
     this.slots = new Int32Array(arena.buffer, this.slotsPlace, firstSlots).fill(none)
     this.keysPlace = arena.allocate(4 * keyWidth * firstKeys)
     this.keys = new Int32Array(arena.buffer, this.keysPlace, keyWidth * firstKeys)
+    this.changed = new Int32Array(arena.buffer, arena.allocate(4), 1)
+  }
+
+  /** How many of the frames that `findBatch` found last were of another flow than the one before. */
+  get changes(): number {
+    return this.changed[0]!
   }
 
   /** The row of the frame's direction, or -1 for a frame that is not IP. `count` tells whether the flow is new. */
@@ -92,7 +99,8 @@ export class FlowTable {
    */
   findBatch(batch: SegmentBatch, first: number): number {
     const { count, fields } = batch
-    this.finder ??= flowFinder(this.arena, batch)
+    this.finder ??= flowFinder(this.arena, batch, this.changed.byteOffset)
+    this.changed[0] = 0
     const find = (from: number): number =>
       this.finder!(this.slotsPlace, this.slots.length - 1, this.keysPlace, from, count)
     for (let i = find(first); i < count; i = find(i + 1)) {
@@ -196,6 +204,7 @@ export class FlowTable {
       this.keysPlace = this.arena.allocate(4 * size)
       const larger = new Int32Array(this.arena.buffer, this.keysPlace, size)
       larger.set(this.keys)
+      this.arena.giveBack(this.keys.byteOffset, this.keys.byteLength)
       this.keys = larger
     }
     if (this.count > this.slots.length / 2) this.growSlots(flow)
@@ -249,6 +258,7 @@ export class FlowTable {
 
   private growSlots(flows: number): void {
     const size = 2 * this.slots.length
+    this.arena.giveBack(this.slotsPlace, this.slots.byteLength)
     this.slotsPlace = this.arena.allocate(4 * size)
     this.slots = new Int32Array(this.arena.buffer, this.slotsPlace, size).fill(none)
     for (let flow = 0; flow < flows; flow++) {
@@ -276,9 +286,9 @@ function slotOf(low: number, high: number, ports: number, protocol: number): num
 
 /**
  * `lookUp` for the frames of a batch. Parameters: where the slots are, their mask, where the keys are, and the frames to
- * look up. Returns the first frame of which the flow is not known yet, or that is a SYN.
+ * look up. Counts changes at `changed`. Returns the first frame of which the flow is not known yet, or that is a SYN.
  */
-function flowFinder(arena: WasmArena, batch: SegmentBatch): (...args: number[]) => number {
+function flowFinder(arena: WasmArena, batch: SegmentBatch, changed: number): (...args: number[]) => number {
   const code = new WasmFunction()
   const slots = code.parameter()
   const mask = code.parameter()
@@ -362,6 +372,7 @@ function flowFinder(arena: WasmArena, batch: SegmentBatch): (...args: number[]) 
           lastHigh.set(high.get),
           lastPorts.set(sorted.get),
           lastFlow.set(flow.get),
+          i32.store(n(changed), 0, i32.add(i32.load(n(changed)), n(1))),
         ],
       ),
       // Row 2 n is the direction of whoever sent the first frame.

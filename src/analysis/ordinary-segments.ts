@@ -6,7 +6,6 @@
 
 import { flagAck } from '../capture/decode.js'
 import {
-  batchFrames,
   optionsOther,
   optionsSackShift,
   optionsStamps,
@@ -33,6 +32,7 @@ import {
   WasmFunction,
   when,
 } from '../support/wasm.js'
+import { AnswerList } from './answer-list.js'
 import { addDuration } from './duration-buckets.js'
 import {
   chunkBytes,
@@ -44,48 +44,6 @@ import {
   sinceLimitNs,
 } from './flight-queues.js'
 import * as tcp from './tcp-row.js'
-
-/** Durations that segments of a batch have completed. */
-export class AnswerList {
-  readonly place: number
-  private readonly counted: Int32Array
-  private readonly indices: Int32Array
-  private readonly durations: Float64Array
-
-  constructor(arena: WasmArena) {
-    this.place = arena.allocate(durationsAt + 8 * batchFrames)
-    this.counted = new Int32Array(arena.buffer, this.place, 1)
-    this.indices = new Int32Array(arena.buffer, this.place + indicesAt, batchFrames)
-    this.durations = new Float64Array(arena.buffer, this.place + durationsAt, batchFrames)
-  }
-
-  get count(): number {
-    return this.counted[0]!
-  }
-
-  clear(): void {
-    this.counted[0] = 0
-  }
-
-  push(index: number, ns: number): void {
-    const at = this.count
-    this.indices[at] = index
-    this.durations[at] = ns
-    this.counted[0] = at + 1
-  }
-
-  /** Which segment of the batch completed the `k`th one. */
-  index(k: number): number {
-    return this.indices[k]!
-  }
-
-  ns(k: number): number {
-    return this.durations[k]!
-  }
-}
-
-const indicesAt = 8
-const durationsAt = indicesAt + 4 * batchFrames
 
 /** Where the rows of the directions begin. */
 export interface TcpRows {
@@ -164,12 +122,7 @@ export class OrdinarySegments {
     const chunkOf = (at: Local): Code => has(at.get, -chunkBytes)
     const isChunkEnd = (at: Local): Code => i32.equal(has(at.get, chunkBytes - 1), n(0))
     const free = n(this.queues.free)
-    const append = (list: AnswerList): readonly Code[] => [
-      scratch.set(i32.load(n(list.place))),
-      i32.store(i32.shiftLeft(scratch.get, n(2)), list.place + indicesAt, i.get),
-      f64.store(i32.shiftLeft(scratch.get, n(3)), list.place + durationsAt, ns.get),
-      i32.store(n(list.place), 0, i32.add(scratch.get, n(1))),
-    ]
+    const append = (list: AnswerList): readonly Code[] => list.pushCode(i, ns, scratch)
 
     const load = [
       segment.set(i32.add(n(batch.rows), i32.shiftLeft(i.get, n(Math.log2(4 * segmentWidth))))),
@@ -232,6 +185,17 @@ export class OrdinarySegments {
         ],
       ),
     ]
+    const endHandshake = when(has(read(own, tcp.state), tcp.handshakeOpen), [
+      write(own, tcp.state, has(read(own, tcp.state), ~tcp.handshakeOpen)),
+      write(other, tcp.state, has(read(other, tcp.state), ~tcp.handshakeOpen)),
+      scratch.set(rareRow),
+      when(f64.equal(readNs(scratch, tcp.handshakeNs), f64.constant(0)), [
+        ns.set(f64.subtract(now.get, readNs(scratch, tcp.synNs))),
+        writeNs(scratch, tcp.handshakeNs, ns.get),
+        scratch.set(i32.add(rareRows.get, i32.multiply(i32.xor(row.get, n(1)), n(tcp.rareRowBytes)))),
+        writeNs(scratch, tcp.handshakeNs, ns.get),
+      ]),
+    ])
     const countIt = [
       raise(own, tcp.packets, n(1)),
       raiseNs(own, tcp.bytes, f64.fromSigned(of(segmentWireLength))),
@@ -367,6 +331,7 @@ export class OrdinarySegments {
         leaveIf(i32.atLeast(i.get, end.get)),
         load,
         leaveUnlessOrdinary,
+        endHandshake,
         countIt,
         takeData,
         takeAnswer,

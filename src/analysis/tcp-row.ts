@@ -56,6 +56,10 @@ export const bucketsPlace = 42
 export const rareRowBytes = 2 * lineBytes
 export const duplicateAcks = 4
 export const sackBlocks = 11
+// Doubles of it.
+export const synNs = 12
+/** From the SYN to the first acknowledgement after it, as Wireshark's initial round trip; both rows have it. */
+export const handshakeNs = 13
 
 // Bits of `state`.
 export const known = 1
@@ -76,6 +80,6 @@ export const was = wasKeepAlive | wasZeroWindowProbe
 
 /** State of a direction in mid-connection that nothing special happened to. */
 export const ordinary = known | toBeAckedKnown | baseKnown
-export const ordinaryMask = ordinary | handshakeOpen | holes | was
+export const ordinaryMask = ordinary | holes | was
 
 export const flagsOfConnection = flagSyn | flagFin | flagRst

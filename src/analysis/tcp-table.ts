@@ -14,9 +14,10 @@ import { flagAck, flagFin, flagRst, flagSyn } from '../capture/decode.js'
 import type { Frame } from '../capture/frame.js'
 import { paddedStamps, type SegmentBatch, segmentRow, segmentWidth } from '../capture/segment-batch.js'
 import type { WasmArena } from '../support/wasm.js'
+import type { AnswerList } from './answer-list.js'
 import { DurationBuckets } from './duration-buckets.js'
 import { FlightQueues } from './flight-queues.js'
-import { type AnswerList, OrdinarySegments, type TcpRows } from './ordinary-segments.js'
+import { OrdinarySegments, type TcpRows } from './ordinary-segments.js'
 import { SequenceSet } from './sequence-set.js'
 import {
   baseKnown,
@@ -27,6 +28,7 @@ import {
   duplicateAcks,
   flagsOfConnection,
   flight,
+  handshakeNs,
   handshakeOpen,
   holes,
   hotWidth,
@@ -59,6 +61,7 @@ import {
   stampNs,
   stampPending,
   state,
+  synNs,
   toBeAcked,
   toBeAckedKnown,
   was,
@@ -112,9 +115,6 @@ const rareWidth = rareRowBytes / 4
 // Doubles of such a row: they follow the integers.
 const firstNs = 10
 const repeatedBytes = 11
-const synNs = 12
-/** From the SYN to the first acknowledgement after it, as Wireshark's initial round trip; both rows have it. */
-const handshakeNs = 13
 const rareDoubleWidth = rareRowBytes / 8
 
 const flagsOfEnds = flagSyn | flagFin
@@ -699,7 +699,7 @@ export class TcpTable {
   }
 
   private grow(): void {
-    const { arena, hot, rare } = this
+    const { arena, hot, rare, places: left } = this
     const size = (2 * hot.length) / hotWidth
     this.places = { rows: arena.allocate(size * rowBytes), rareRows: arena.allocate(size * rareRowBytes) }
     const { rows, rareRows } = this.places
@@ -709,6 +709,8 @@ export class TcpTable {
     this.rareDoubles = new Float64Array(arena.buffer, rareRows, size * rareDoubleWidth)
     this.hot.set(hot)
     this.rare.set(rare)
+    arena.giveBack(left.rareRows, 4 * rare.length)
+    arena.giveBack(left.rows, 4 * hot.length)
   }
 }
 

@@ -51,6 +51,7 @@ export const f64 = {
   add: (a: Code, b: Code): Code => [a, b, 0xa0],
   subtract: (a: Code, b: Code): Code => [a, b, 0xa1],
   multiply: (a: Code, b: Code): Code => [a, b, 0xa2],
+  equal: (a: Code, b: Code): Code => [a, b, 0x61],
   less: (a: Code, b: Code): Code => [a, b, 0x63],
   atLeast: (a: Code, b: Code): Code => [a, b, 0x66],
   fromUnsigned: (a: Code): Code => [a, 0xb8],
@@ -122,15 +123,15 @@ export class WasmFunction {
 const pageBytes = 64 * 1024
 /** Pages that a memory may grow to: 4 GiB, all that 32 bits address. */
 const maxPages = 65_536
-/** Places are multiples of it: what fits into a cache line (or two) lies in one. */
-const alignment = 128
+/** Bytes of a cache line. Places are multiples of it: what fits into a line lies in one. */
+const alignment = 64
 
 interface WasmMemory {
   readonly buffer: SharedArrayBuffer
   grow(pages: number): number
 }
 
-/** A memory that functions work on, handed out piece by piece and never taken back. */
+/** A memory that functions work on, handed out piece by piece. */
 export class WasmArena {
   /** All of the memory; new views when it grows, but the old ones stay good as far as they reach. */
   ints: Int32Array
@@ -139,6 +140,8 @@ export class WasmArena {
   readonly memory: WasmMemory = new WebAssembly.Memory({ initial: 1, maximum: maxPages, shared: true })
   // Address 0 stays free: it can mean "none".
   private used = alignment
+  // What tables left behind when they moved to a larger place; it is in the cache, and costs no new pages.
+  private left = { place: 0, end: 0 }
 
   constructor() {
     this.ints = new Int32Array(this.memory.buffer)
@@ -151,8 +154,24 @@ export class WasmArena {
 
   /** Where `bytes` zeros begin. */
   allocate(bytes: number): number {
+    const size = Math.ceil(bytes / alignment) * alignment
+    const place = this.left.place
+    if (place + size <= this.left.end) {
+      this.left.place += size
+      this.ints.fill(0, place / 4, (place + size) / 4)
+      return place
+    }
+    return this.extend(size)
+  }
+
+  /** Takes `bytes` at `place` back, which nothing uses any more. */
+  giveBack(place: number, bytes: number): void {
+    if (bytes > this.left.end - this.left.place) this.left = { place, end: place + bytes }
+  }
+
+  private extend(size: number): number {
     const place = this.used
-    this.used = Math.ceil((place + bytes) / alignment) * alignment
+    this.used = place + size
     const missing = this.used - this.doubles.byteLength
     if (missing > 0) this.grow(missing)
     return place
