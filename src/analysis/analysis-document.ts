@@ -139,10 +139,10 @@ export function classRows(file: string, pass: CapturePass): ClassDocument[] {
 /** The flows with most bytes, `most` of them. */
 export function flowRows(file: string, pass: CapturePass, most = Number.POSITIVE_INFINITY): FlowDocument[] {
   const { directions, flows } = pass
-  const bytes = Float64Array.from(
-    { length: flows.count },
-    (_, flow) => directions.bytesOf(2 * flow) + directions.bytesOf(2 * flow + 1),
-  )
+  const bytes = new Float64Array(flows.count)
+  for (let flow = 0; flow < bytes.length; flow++) {
+    bytes[flow] = directions.bytesOf(2 * flow) + directions.bytesOf(2 * flow + 1)
+  }
   return largest(bytes, most).map((flow) => flowRow(file, pass, flow))
 }
 
@@ -150,7 +150,7 @@ export function flowRows(file: string, pass: CapturePass, most = Number.POSITIVE
 function largest(numbers: Float64Array, most: number): number[] {
   const least = numbers.length <= most ? 0 : (numbers.toSorted()[numbers.length - most] ?? Infinity)
   const chosen: number[] = []
-  for (const [i, number] of numbers.entries()) if (number >= least) chosen.push(i)
+  for (let i = 0; i < numbers.length; i++) if (numbers[i]! >= least) chosen.push(i)
   return chosen.toSorted((a, b) => numbers[b]! - numbers[a]!).slice(0, most)
 }
 

@@ -121,6 +121,8 @@ const flagsOfEnds = flagSyn | flagFin
 
 /** Directions that there is room for at first. */
 const firstRows = 64
+/** How much more there is each time that they do not suffice; what is not used yet takes up no memory. */
+const growth = 4
 /** A retransmission within this time of the duplicate acknowledgements is a fast one (Wireshark: 20 ms). */
 const fastNs = 20e6
 /** How late a segment may be and still count as reordered, as long as the handshake's round trip is unknown. */
@@ -700,7 +702,7 @@ export class TcpTable {
 
   private grow(): void {
     const { arena, hot, rare, places: left } = this
-    const size = (2 * hot.length) / hotWidth
+    const size = (growth * hot.length) / hotWidth
     this.places = { rows: arena.allocate(size * rowBytes), rareRows: arena.allocate(size * rareRowBytes) }
     const { rows, rareRows } = this.places
     this.hot = new Int32Array(arena.buffer, rows, size * hotWidth)
