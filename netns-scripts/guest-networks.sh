@@ -37,7 +37,7 @@ behind() { # HOST OTHER
   say "address add 10.77.200.10$number/32 dev $device"
   say "neighbour add 10.77.200.10$other lladdr $other_mac dev $device nud permanent"
   tell ip -n "pw-$lab-$1"
-  run ip netns exec "pw-$lab-$1" sysctl -qw net.ipv4.conf.guest.rp_filter=0 "net.ipv4.conf.$device.rp_filter=0"
+  run ip netns exec "pw-$lab-$1" sysctl -qw net/ipv4/conf/guest/rp_filter=0 "net/ipv4/conf/$device/rp_filter=0"
 }
 
 behind source destination

@@ -72,6 +72,7 @@ export class ClassRow {
   /** Frames that came out of the congested port and were not seen going in. */
   unmatched = 0
   payloadBytes = 0
+  isTcp = true
 
   constructor(
     readonly number: number,
@@ -84,12 +85,13 @@ export class ClassRow {
 
   /** A direction that carries nothing but acknowledgements is audited, but has no row in the result. */
   get reported(): boolean {
-    return this.flow === absent || this.payloadBytes > 0
+    return this.flow === absent || this.payloadBytes > 0 || !this.isTcp
   }
 
   add(point: number, frame: Frame, window: Window): void {
     count(this.points[point]!, frame, window)
     this.payloadBytes += frame.payloadLength
+    this.isTcp &&= frame.tcp
   }
 
   leave(frame: Frame, window: Window): void {

@@ -141,7 +141,7 @@ export interface OutageResult {
   readonly wire: WireOutage | null
   /** With `client.network: other`, once the guest was handed over; what is above is then of the old connection. */
   readonly moved?: {
-    /** `ipip` or `vxlan`, and when the old host began to send on through it. */
+    /** `ipip` or `vxlan`, and by when the old host sent on through it. */
     readonly tunnel: string
     readonly tunnel_ms: number
     readonly new_address: string

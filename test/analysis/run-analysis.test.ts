@@ -336,3 +336,25 @@ test('a capture that is cut off is an error, not a smaller number', async (t) =>
     message: /ends inside the record at byte 24/,
   })
 })
+
+test('a tunnel of any kind is a flow of its own, on the path that it takes, and has its row', async (t) => {
+  const lab = new Lab()
+  const tunnel: ExpectedFlow = {
+    role: 'tunnel',
+    protocol: 'ip',
+    serverAddress: '10.0.1.9',
+    serverPort: 0,
+    vlan: 200,
+    dscp: 0,
+    pcp: 0,
+  }
+  for (let number = 0; number < 5; number++) {
+    const frame = Buffer.from(datagram(number, { destination: '10.0.1.9' }))
+    frame.writeUInt8(4, 18 + 9) // IP in IP (RFC 2003)
+    lab.forward(frame, number * 1e6, 1000)
+  }
+  const { classes, marks } = await lab.analyse(t, { flows: [bulk, flood, tunnel] })
+  const row = classes.find(({ role }) => role === 'tunnel')
+  assert.deepEqual([row?.packets, row?.packets_delivered, row?.packets_lost], [5, 5, 0])
+  assert.equal(marks.frames_wrong, 0)
+})
