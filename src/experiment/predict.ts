@@ -8,7 +8,7 @@ import type { Strategy } from '../migration/strategy.js'
 import { type Competitor, framedLink, type LinkSpec } from '../model/link.js'
 import { type ModelSpec, ModelTestbed } from '../model/testbed.js'
 import { usageError } from '../support/errors.js'
-import { guestSpec } from './jobs.js'
+import { guestSpec, laneEndpoints, storageEndpoint } from './jobs.js'
 import { type MigrationResult, migrationResult, type RunResult, runSchema } from './result.js'
 import type { CrossTraffic, Scenario } from './scenario.js'
 
@@ -70,7 +70,10 @@ async function predictMigration(
 ): Promise<Prediction> {
   const testbed = new ModelTestbed(modelSpec(scenario))
   const limits = { maxTotalNs: scenario.migration.maxTotalNs }
-  const record = await migrate(strategy, testbed, limits, journal)
+  const beganNs = testbed.nowNs()
+  const setupNs = 2 * modelLink(scenario).delayNs * setUpRoundTrips(scenario)
+  await testbed.wait(setupNs)
+  const record = await migrate(strategy, testbed, limits, journal, beganNs)
   const differing = record.outcome === 'completed' ? testbed.differingPages() + differingBlocks(testbed) : 1
   const verified = differing === 0
   const { fetched, cancelled } = testbed.fetches
@@ -78,13 +81,22 @@ async function predictMigration(
     ? { blocksFetched: fetched, fetchesCancelled: cancelled, bytesFetched: fetched * testbed.pageBytes }
     : undefined
   const result = migrationResult(record, {
-    setupNs: 0,
+    setupNs,
     verified,
     wireBytes: null,
     ...(storage === undefined ? {} : { storage }),
   })
   const { outcome, reason } = record
   return { outcome, result, ...(reason === undefined ? {} : { reason }) }
+}
+
+/** For a connection: to open it, for the challenge, and for the claim with its verdict (wire/handshake.ts). */
+const handshakeRoundTrips = 3
+
+/** Before the first page: the lanes open one after the other, then the session is agreed on, storage opened meanwhile. */
+function setUpRoundTrips(scenario: Scenario): number {
+  const storage = storageEndpoint(scenario, 0) === undefined ? 0 : 1
+  return handshakeRoundTrips * (laneEndpoints(scenario, 0).length + storage) + 1
 }
 
 function differingBlocks({ disk }: ModelTestbed): number {
