@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { analysePair } from '../analysis/pair-analysis.js'
 import { defaultTable, trafficClass } from '../marking/traffic-class.js'
 import { environmentError, failure } from '../support/errors.js'
-import { median } from './median.js'
+import { median } from '../support/median.js'
 import { writeTrafficFile } from './traffic-file.js'
 
 export interface AnalyzeBench {

@@ -1,9 +1,11 @@
 /**
  * `npm run fidelity`: the model against the emulator, every scheme in one lab. Prints the table and the medians, or
- * with `--json` one document; `--only WORD` takes the workloads and schemes of that name. Needs root.
+ * with `--json` one document; `--only WORD` takes the workloads and schemes of that name, `--runs N` the median of so
+ * many runs of each. Needs root.
  */
 
 import { cpus, release } from 'node:os'
+import type { SourceResult } from '../agent/source.js'
 import { columns } from '../cli/columns.js'
 import { interrupts } from '../cli/interrupts.js'
 import { inMigrationLab } from '../experiment/migration-lab.js'
@@ -19,8 +21,11 @@ import {
 import { undisturbed } from '../experiment/undisturbed.js'
 import { strategies } from '../strategies/index.js'
 import { exitCode, messageOf, PagewireError } from '../support/errors.js'
+import { median } from '../support/median.js'
 import { requireLab } from '../topology/requirements.js'
-import { median } from './median.js'
+
+/** Of each case: more would take hours. */
+const runsMax = 9
 
 const setting = { memory: '32MiB', linkRate: '100mbit' } as const
 
@@ -35,24 +40,29 @@ process.exitCode = await main(process.argv.slice(2))
 
 async function main(args: readonly string[]): Promise<number> {
   const json = args.includes('--json')
-  const words = args.filter((arg) => !arg.startsWith('--'))
+  const runsAt = args.indexOf('--runs') + 1
+  const runs = runsAt === 0 ? 1 : Number(args[runsAt])
+  const words = args.filter((arg, i) => !arg.startsWith('--') && (runsAt === 0 || i !== runsAt))
   const names = [...workloadNames, ...strategies.map(({ info }) => info.name)]
   const wrong = [
-    ...args.filter((arg) => arg.startsWith('--') && arg !== '--json' && arg !== '--only'),
+    ...args.filter((arg) => arg.startsWith('--') && !['--json', '--only', '--runs'].includes(arg)),
     ...words.filter((word) => !names.includes(word)),
+    ...(Number.isInteger(runs) && runs >= 1 && runs <= runsMax ? [] : ['--runs']),
   ]
   if (wrong.length > 0) {
-    process.stderr.write(`usage: npm run fidelity [-- [--json] [--only ${names.join('|')} ...]]\n`)
+    process.stderr.write(
+      `usage: npm run fidelity [-- [--json] [--runs 1..${runsMax}] [--only ${names.join('|')} ...]]\n`,
+    )
     return exitCode.usage
   }
   try {
     requireLab()
-    const rows = await measured(words)
+    const rows = await measured(words, runs)
     const summary = summarised(rows)
     process.stdout.write(
       json
-        ? `${JSON.stringify({ setting, rows, summary, environment: environment() }, null, 2)}\n`
-        : `${text(rows, summary)}\n`,
+        ? `${JSON.stringify({ setting, runs, rows, summary, environment: environment() }, null, 2)}\n`
+        : `${text(rows, runs, summary)}\n`,
     )
     return summary.every(({ ok }) => ok) && rows.every(({ verified }) => verified)
       ? exitCode.ok
@@ -64,7 +74,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-async function measured(words: readonly string[]): Promise<readonly FidelityRow[]> {
+async function measured(words: readonly string[], runs: number): Promise<readonly FidelityRow[]> {
   const schemes = words.filter((word) => !workloadNames.includes(word))
   const workloads = words.filter((word) => workloadNames.includes(word))
   const cases = fidelityCases({
@@ -77,11 +87,15 @@ async function measured(words: readonly string[]): Promise<readonly FidelityRow[
   await inMigrationLab(cases[0]!.scenario, signals.first, async (lab) => {
     for (const one of cases) {
       process.stderr.write(`${rows.length + 1} of ${cases.length}: ${one.workload} ${one.scheme} ...\n`)
-      const run = await undisturbed(
-        () => lab.migrate(one.scenario),
-        (wait) => process.stderr.write(`  the source waited ${percent(wait)} for a processor: once more\n`),
-      )
-      rows.push(await compared(one, run))
+      const results: SourceResult[] = []
+      while (results.length < runs) {
+        const result = await undisturbed(
+          () => lab.migrate(one.scenario),
+          (wait) => process.stderr.write(`  the source waited ${percent(wait)} for a processor: once more\n`),
+        )
+        results.push(result)
+      }
+      rows.push(await compared(one, results))
     }
   })
   signals.close()
@@ -95,7 +109,7 @@ function summarised(rows: readonly FidelityRow[]): readonly Summary[] {
   })
 }
 
-function text(rows: readonly FidelityRow[], summary: readonly Summary[]): string {
+function text(rows: readonly FidelityRow[], runs: number, summary: readonly Summary[]): string {
   const right = (title: string) => ({ title, align: 'right' as const })
   const heads = [
     { title: 'workload', align: 'left' as const },
@@ -111,6 +125,7 @@ function text(rows: readonly FidelityRow[], summary: readonly Summary[]): string
       'downtime ms',
       'model',
       'error',
+      ...(runs > 1 ? ['spread'] : []),
       'waited',
     ].map(right),
   ]
@@ -125,6 +140,7 @@ function text(rows: readonly FidelityRow[], summary: readonly Summary[]): string
         shown(row.model[metric], metric),
         percent(row.error[metric]),
       ]),
+      ...(runs > 1 ? [percent(row.spread.downtime_ms)] : []),
       percent(row.processor_wait),
     ]),
   )
@@ -136,7 +152,7 @@ function text(rows: readonly FidelityRow[], summary: readonly Summary[]): string
       ({ metric, median_error, limit, ok }) =>
         `median error of ${metric}: ${percent(median_error)} (limit ${percent(limit)}) ${ok ? 'ok' : 'TOO MUCH'}`,
     ),
-    `guest ${setting.memory}, link ${setting.linkRate}; kernel ${kernel}, ${cpu}, node ${node}`,
+    `${runs === 1 ? 'one run of each' : `medians of ${runs} runs, spread of the downtime`}; guest ${setting.memory}, link ${setting.linkRate}; kernel ${kernel}, ${cpu}, node ${node}`,
   ].join('\n')
 }
 

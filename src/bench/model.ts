@@ -6,6 +6,7 @@ import { idlePageRate, logicalLink } from '../model/link.js'
 import { ModelTestbed } from '../model/testbed.js'
 import { strategyNamed } from '../strategies/index.js'
 import { assert } from '../support/assert.js'
+import { median } from '../support/median.js'
 
 export interface ModelBench {
   /** Milliseconds for a 4 GiB guest, xen42, dirty ratio 0.9: the median of the runs. */
@@ -54,8 +55,4 @@ async function timedMs(work: () => Promise<void>): Promise<number> {
   const began = performance.now()
   await work()
   return performance.now() - began
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
 }

@@ -9,9 +9,9 @@ import { mbps } from '../experiment/result.js'
 import { parseScenario } from '../experiment/scenario.js'
 import { defaultTable } from '../marking/traffic-class.js'
 import { failure } from '../support/errors.js'
+import { median } from '../support/median.js'
 import { type Lab, labUp } from '../topology/lab.js'
 import { iperf3Bps } from './iperf3.js'
-import { median } from './median.js'
 
 export interface StreamBench {
   readonly shaped_vs_iperf3: number

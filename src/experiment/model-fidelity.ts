@@ -6,6 +6,7 @@
 import type { SourceResult } from '../agent/source.js'
 import { silentJournal } from '../migration/journal.js'
 import { strategies } from '../strategies/index.js'
+import { median } from '../support/median.js'
 import { predict } from './predict.js'
 import { type MigrationResult, migrationResult } from './result.js'
 import { parseScenario, type Scenario } from './scenario.js'
@@ -31,13 +32,16 @@ export interface FidelityRow {
   readonly workload: string
   readonly scheme: string
   readonly outcome: string
-  /** The destination's memory was compared with the source's at suspend, and equals it. */
+  /** The destination's memory was compared with the source's at suspend, and equals it; in every run. */
   readonly verified: boolean
+  /** Of each metric the median of the runs. */
   readonly emulator: Readonly<Record<Metric, number>>
+  /** How far the runs are apart, highest less lowest, relative to the median; 0 of a single run. */
+  readonly spread: Readonly<Record<Metric, number>>
   readonly model: Readonly<Record<Metric, number>>
   /** Relative to the emulator. */
   readonly error: Readonly<Record<Metric, number>>
-  /** Time that the source agent waited for a processor, as a share of the total time: a busy box shows here. */
+  /** Time that the source agent waited for a processor, as a share of the total time, at worst: a busy box shows here. */
   readonly processor_wait: number
 }
 
@@ -81,34 +85,31 @@ migration: { strategy: ${scheme}, options: {}, max_total_time: 60s }
   return parseScenario(text, `fidelity-${workload}-${scheme}`)
 }
 
-/** What the emulator measured beside what the model says of the same scenario. */
+/** What the emulator measured, in one run or more, beside what the model says of the same scenario. */
 export async function compared(
   { workload, scheme, scenario }: FidelityCase,
-  measured: SourceResult,
+  runs: readonly SourceResult[],
 ): Promise<FidelityRow> {
   const strategy = strategies.find(({ info }) => info.name === scheme)!.create(scenario.migration.options)
   const predicted = await predict(scenario, strategy, silentJournal)
-  const emulator = figures(
-    migrationResult(measured.record, {
-      setupNs: measured.setupNs,
-      verified: measured.verified,
-      wireBytes: null,
-    }),
+  const measured = runs.map(({ record, setupNs, verified }) =>
+    figures(migrationResult(record, { setupNs, verified, wireBytes: null })),
   )
+  const emulator = perMetric((metric) => median(measured.map((one) => one[metric])))
   const model = figures(predicted.migration!)
   return {
     workload,
     scheme,
-    outcome: measured.record.outcome,
-    verified: measured.verified,
+    outcome: runs.find(({ record }) => record.outcome !== 'completed')?.record.outcome ?? 'completed',
+    verified: runs.every(({ verified }) => verified),
     emulator,
+    spread: perMetric((metric) => {
+      const values = measured.map((one) => one[metric])
+      return tenThousandths((Math.max(...values) - Math.min(...values)) / emulator[metric])
+    }),
     model,
-    error: {
-      total_time_ms: relative(emulator.total_time_ms, model.total_time_ms),
-      pages_sent: relative(emulator.pages_sent, model.pages_sent),
-      downtime_ms: relative(emulator.downtime_ms, model.downtime_ms),
-    },
-    processor_wait: processorWait(measured),
+    error: perMetric((metric) => tenThousandths((model[metric] - emulator[metric]) / emulator[metric])),
+    processor_wait: Math.max(...runs.map(processorWait)),
   }
 }
 
@@ -120,7 +121,14 @@ function figures(migration: MigrationResult): Record<Metric, number> {
   }
 }
 
-/** To a ten-thousandth. */
-function relative(measured: number, predicted: number): number {
-  return Math.round(((predicted - measured) / measured) * 1e4) / 1e4
+function perMetric(of: (metric: Metric) => number): Record<Metric, number> {
+  return {
+    total_time_ms: of('total_time_ms'),
+    pages_sent: of('pages_sent'),
+    downtime_ms: of('downtime_ms'),
+  }
+}
+
+function tenThousandths(value: number): number {
+  return Math.round(value * 1e4) / 1e4
 }

@@ -12,7 +12,7 @@ test('all schemes complete on real frames, every page verified', { skip: needsRo
   assert.equal(cases.length, strategies.length)
   const rows: FidelityRow[] = []
   await inMigrationLab(cases[0]!.scenario, t.signal, async (lab) => {
-    for (const one of cases) rows.push(await compared(one, await lab.migrate(one.scenario)))
+    for (const one of cases) rows.push(await compared(one, [await lab.migrate(one.scenario)]))
   })
   t.diagnostic('scheme              outcome    verified  pages  total ms  downtime ms')
   for (const { scheme, outcome, verified, emulator } of rows) {
