@@ -67,12 +67,13 @@ export class LiveRunState {
     }
     if (entry.event !== 'intent') return
     if (entry.do === 'suspend') this.#suspended = true
-    if (entry.do !== 'copy') return
+    if (entry.do !== 'copy' && entry.do !== 'push') return
     this.#leftInRound = entry.pages ?? 0
     this.#confirmedBefore = this.#confirmed
     const began = { round: entry.round + 1, pages: this.#leftInRound, at_s: this.#at() }
     const rounds = this.#upToNow()
-    this.#current = { ...began, phase: this.#suspended ? 'suspended' : 'running' }
+    const phase = entry.do === 'push' ? 'postcopy' : this.#suspended ? 'suspended' : 'running'
+    this.#current = { ...began, phase }
     this.#set({ rounds, doing: `round ${began.round}, ${began.pages} pages` })
   }
 

@@ -58,7 +58,11 @@ export async function servedComparison(plan: Plan, port: number): Promise<Served
   return {
     progress: (progress) =>
       set({ done: progress.done, total: progress.total, doing: progressText(progress) }),
-    rows: (rows) => set({ rows, done: rows.length }),
+    rows: (rows) => {
+      const { total, doing } = comparison
+      const done = rows.filter(({ valid }) => valid).length
+      set({ rows, done: rows.length, doing: done === total ? 'every run has a valid row' : doing })
+    },
     begin: (job, scenario) => {
       run = new LiveRunState(job.cell, scenario, nowNs, () => view.changed())
       return run

@@ -83,7 +83,7 @@ function heatMap({ rows, axes }: Comparison, { key, title, unit }: Figure): stri
   return figure({
     id: `map-${key}`,
     title: `Mean ${title.toLowerCase()}`,
-    caption: `Mean of the valid runs in ${unit}; the number is written in each cell, and the darker the larger. ${along.name} along, ${down.name} down${rest.length === 0 ? '' : `, one picture per ${rest.map(({ name }) => name).join(' and ')}`}; n in the tool tip and the data. Runs that were cut off count with what they had come to.`,
+    caption: `Mean of the valid runs in ${unit}; the number is written in each cell, and the stronger its colour the larger. ${along.name} along, ${down.name} down${rest.length === 0 ? '' : `, one picture per ${rest.map(({ name }) => name).join(' and ')}`}; n in the tool tip and the data. Runs that were cut off count with what they had come to.`,
     heads: [along.name, down.name, 'others', `mean ${unit}`, 'n'],
     rows: means.map(({ x, y, facet, mean, n }) => [x, y, facet, mean, n]),
     plot: (size) => ({

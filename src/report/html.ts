@@ -55,7 +55,7 @@ const stampText = {
 /** Okabe and Ito's colours, which the colour-blind tell apart, darkened or lightened for contrast with the ground. */
 const light = `--ground:#fff;--ink:#1a1a1a;--faint:#5c5c5c;--line:#d5d5d5;--band:#eef2f6;--held:#fbe3d6;
 --c0:#0063a3;--c1:#b34a00;--c2:#00805c;--c3:#a3478a;--c4:#7a6a00;--c5:#2e86ab;--c6:#444;--good:#00703c;--bad:#b3261e;`
-const dark = `--ground:#14171a;--ink:#eee;--faint:#a8a8a8;--line:#3a3f44;--band:#1f262d;--held:#3d2a20;
+const dark = `--ground:#14171a;--ink:#eee;--faint:#a8a8a8;--line:#3a3f44;--band:#26303a;--held:#4a3122;
 --c0:#6cb8f0;--c1:#f59e56;--c2:#4fd0a5;--c3:#e59ccb;--c4:#e3d05a;--c5:#8fd3ee;--c6:#ccc;--good:#5fd39a;--bad:#ff8a80;`
 
 const colours = `:root{${light}}@media(prefers-color-scheme:dark){:root{${dark}}}@media print{:root{${light}}}`

@@ -45,7 +45,7 @@ export function pageMap({ rounds, pages_total }: MigrationResult): string {
   return figure({
     id: 'page-map',
     title: 'Page map',
-    caption: `Where in memory each round sent pages: a field is ${each} pages, the darker the more of them were sent (all: darkest; n = ${sentPlaces.length} fields with a page).${together}`,
+    caption: `Where in memory each round sent pages: a field is ${each} pages, the stronger its colour the more of them were sent (all: full; n = ${sentPlaces.length} fields with a page).${together}`,
     heads: ['round', 'first_page', 'pages', 'pages_sent'],
     rows: sentPlaces.map((place) => [place.rounds, place.firstPage, each, place.sent]),
     plot: (size) => ({

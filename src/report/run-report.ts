@@ -196,12 +196,12 @@ type Band = Pick<RoundResult, 'round' | 'phase' | 'start_ms' | 'duration_ms' | '
 
 /** The rounds behind a chart over time. */
 export function bands(rounds: readonly Band[]): Plot.Markish[] {
-  const shown = rounds.filter(({ round, phase }) => round % 2 === 1 || phase !== 'running')
+  const shown = rounds.filter(({ round, phase }) => round % 2 === 1 || phase === 'suspended')
   return [
     Plot.rectX(shown, {
       x1: (round: Band) => round.start_ms / 1000,
       x2: (round: Band) => (round.start_ms + round.duration_ms) / 1000,
-      fill: (round: Band) => (round.phase === 'running' ? 'var(--band)' : 'var(--held)'),
+      fill: (round: Band) => (round.phase === 'suspended' ? 'var(--held)' : 'var(--band)'),
       title: (round: Band) => `round ${round.round}: ${round.pages_sent} pages`,
       ariaDescription: 'rounds',
     }),

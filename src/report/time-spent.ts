@@ -19,7 +19,8 @@ export function timeSpent(
   migration: MigrationResult,
   link: { readonly linkBps: number; readonly resentFrames: number; readonly frameBytes: number },
 ): readonly TimePart[] {
-  const running = migration.rounds.filter(({ phase }) => phase === 'running')
+  // After the handover of post-copy the guest runs too.
+  const running = migration.rounds.filter(({ phase }) => phase !== 'suspended')
   const copied = sum(running.map(({ duration_ms }) => duration_ms))
   const runningBytes = sum(running.map(({ bytes_sent }) => bytes_sent))
   // Frames around the payload: 1448 bytes of it travel in a frame of 1518.

@@ -205,6 +205,20 @@ test('the parts of the total time add up to it', () => {
   assert.ok(parts.every(({ ms }) => ms >= 0))
 })
 
+test('pages that follow the guest after the handover are sent, not time between rounds', () => {
+  const { migration } = someRun().result
+  const pushed = { ...migration!.rounds[0]!, phase: 'postcopy', start_ms: 2000, duration_ms: 900 } as const
+  const link = { linkBps: 200e6, resentFrames: 0, frameBytes: 1518 }
+  const parts = timeSpent(
+    { ...migration!, total_time_ms: 3000, rounds: [...migration!.rounds, pushed] },
+    link,
+  )
+  const before = timeSpent({ ...migration!, total_time_ms: 3000 }, link)
+  const ms = (of: typeof parts, name: string): number =>
+    of.find((part) => part.name === name)?.ms ?? Number.NaN
+  assert.ok(Math.abs(ms(before, 'between rounds') - ms(parts, 'between rounds') - 900) < 1)
+})
+
 async function check(t: Parameters<typeof openReport>[0], html: string, figures: readonly Expected[]) {
   for (const [width, size] of [
     [1280, 'wide'],
