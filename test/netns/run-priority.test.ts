@@ -13,7 +13,7 @@ const modest = [
   'link.rate=20mbit',
   'guest.memory=4MiB',
   'guest.workload={kind: hot, dirty_ratio: 0.2, working_set: 10%}',
-  'migration.max_total_time=10s',
+  'migration.max_total_time=20s',
   'client={rate: 20, class: AF41}',
 ]
 const contention = 'cross_traffic=[{kind: udp-cbr, rate: 14mbit}, {kind: tcp-bulk, flows: 1}]'
@@ -25,30 +25,28 @@ test('marked keeps nine tenths of its goodput under contention, unmarked at most
   skip,
 }, async (t) => {
   const directory = temporaryDirectory(t)
-  // A guest kernel's timers are coarse: whether the run is valid is for the tests of the gate. But where its only
-  // processor was away, its shaper stood still, and the goodput says nothing of priority: such a run is made again.
-  let spare = 2
-  const sustained = async (name: string, set: readonly string[]) => {
-    for (;;) {
-      const one = await run(join(directory, `${name}${spare}`), [...modest, ...set])
-      const error = one.result.fidelity.checks.find((check) => check.name === 'link_rate_error')
-      t.diagnostic(`${name}: the port was ${error?.value} off its rate`)
-      if (error === undefined || error.value <= 0.05 || spare === 0) return one
-      spare -= 1
-    }
-  }
-  const alone = await sustained('alone', ['cross_traffic=[]'])
-  const marked = await sustained('marked', [contention])
-  const plain = await sustained('unmarked', [
+  // A guest kernel's timers are coarse: whether the run is valid is for the tests of the gate.
+  const alone = await run(join(directory, 'alone'), [...modest, 'cross_traffic=[]'])
+  const marked = await run(join(directory, 'marked'), [...modest, contention])
+  const plain = await run(join(directory, 'unmarked'), [
+    ...modest,
     contention,
     ...unmarked,
     'migration.max_total_time=4s',
     'client.rate=0',
   ])
-  const goodput = (one: typeof alone): number => migrationOf(one.result).goodput_mbps
-  t.diagnostic(
-    `goodput Mbit/s: alone ${goodput(alone)}, marked ${goodput(marked)}, unmarked ${goodput(plain)}`,
-  )
+  // Whenever the guest kernel's only processor is away its shaper stands still, and nobody gets anything: goodput is
+  // compared by what the port could carry in that run, which a quiet box makes its rate.
+  const offRate = (one: typeof alone): number =>
+    one.result.fidelity.checks.find((check) => check.name === 'link_rate_error')?.value ?? 0
+  const goodput = (one: typeof alone): number =>
+    migrationOf(one.result).goodput_mbps / (1 - Math.min(offRate(one), 0.5))
+  for (const [name, one] of Object.entries({ alone, marked, unmarked: plain })) {
+    const { goodput_mbps } = migrationOf(one.result)
+    t.diagnostic(
+      `${name}: goodput ${goodput_mbps} Mbit/s, ${goodput(one)} on a port at its rate, it was off by ${offRate(one)}`,
+    )
+  }
   for (const { result } of [alone, marked, plain]) {
     assert.equal((result.marks as { frames_wrong: number }).frames_wrong, 0, story(result))
   }
