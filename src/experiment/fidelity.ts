@@ -22,6 +22,8 @@ export interface FidelityInput {
   readonly sourceEventLoopDelayMs: number
   /** Asked and achieved page writes per second of guest time. */
   readonly dirtyPagesPerSecond: { readonly asked: number; readonly achieved: number }
+  /** The outage around a handover, as the client saw it and as answers left their hosts; absent without either. */
+  readonly outage?: { readonly clientMs: number; readonly wireMs: number }
   readonly traffic: readonly {
     readonly name: string
     readonly askedMbps: number | null
@@ -40,6 +42,13 @@ const busyNsMin = 200e6
 const dirtyRateErrorMax = 0.02
 /** A loaded box sends its bursts late, but the load that the migration meets is still the one asked for. */
 const offeredErrorMax = 0.05
+
+/**
+ * Answers cross an idle path to their client, so that the two differ by microseconds, unless this box held frames up on
+ * the way: a kernel whose only processor was busy with the handover did, for 192 ms.
+ */
+const outageErrorMsMax = 2
+const outageErrorMax = 0.1
 
 /** The checks whose values come out of the captures and the scenario alone. */
 export const checksFromCaptures = [
@@ -124,9 +133,23 @@ export function fidelityOf(input: FidelityInput): Fidelity {
       'ratio',
       'The guest could not write as fast as the scenario asks: lower guest.workload.dirty_rate.',
     ),
+    ...outageCheck(input.outage),
     ...input.traffic.flatMap(trafficChecks),
   ]
   return { valid: checks.every((check) => check.ok), checks }
+}
+
+function outageCheck(outage: FidelityInput['outage']): FidelityCheck[] {
+  if (outage === undefined) return []
+  return [
+    atMost(
+      'outage_difference',
+      Math.abs(outage.clientMs - outage.wireMs),
+      Math.max(outageErrorMsMax, outageErrorMax * outage.wireMs),
+      'ms',
+      'Answers were held up between the guest and its client on this box: close other programs or lower the rates.',
+    ),
+  ]
 }
 
 function trafficChecks(stream: FidelityInput['traffic'][number]): FidelityCheck[] {

@@ -576,6 +576,14 @@ class Run {
     })
   }
 
+  /** Both witnesses of an outage that ended, where there was a handover. */
+  #handedOver(): FidelityInput['outage'] {
+    const outage = this.#measured.handoverUnixNs === undefined ? null : this.#outage()
+    const wire = outage?.wire
+    if (outage === null || wire === null || wire === undefined || outage.open || wire.open) return undefined
+    return { clientMs: outage.client_ms, wireMs: wire.gap_ms }
+  }
+
   #applied(lab: Lab): object {
     const { scenario } = this.#input
     return {
@@ -605,7 +613,9 @@ class Run {
     const { scenario } = this.#input
     const guestSeconds = source.guestRunNs / 1e9
     const asked = askedRate(scenario, source.guestRunNs)
+    const outage = this.#handedOver()
     const input: FidelityInput = {
+      ...(outage === undefined ? {} : { outage }),
       flood,
       framesDroppedByCapture: sum(Object.values(captures).map((capture) => capture.droppedByKernel)),
       framesWrong: analysis.marks.frames_wrong,
