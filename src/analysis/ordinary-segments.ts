@@ -33,7 +33,7 @@ import {
   when,
 } from '../support/wasm.js'
 import { AnswerList } from './answer-list.js'
-import { addDuration } from './duration-buckets.js'
+import { addDurations, durationBucketCode } from './duration-buckets.js'
 import {
   chunkBytes,
   chunkHead,
@@ -107,6 +107,8 @@ export class OrdinarySegments {
     const chunk = code.local('i32')
     const answered = code.local('i32')
     const scratch = code.local('i32')
+    const bucket = code.local('i32')
+    const newest = code.local('i32')
     const ns = code.local('f64')
     const n = i32.constant
     const of = (field: number): Code => i32.load(segment.get, 4 * field)
@@ -119,6 +121,7 @@ export class OrdinarySegments {
       writeNs(at, field, f64.add(readNs(at, field), by))
     const has = (a: Code, bits: number): Code => i32.and(a, n(bits))
     const rareRow = i32.add(rareRows.get, i32.multiply(row.get, n(tcp.rareRowBytes)))
+    const otherRareRow = i32.add(rareRows.get, i32.multiply(i32.xor(row.get, n(1)), n(tcp.rareRowBytes)))
     const chunkOf = (at: Local): Code => has(at.get, -chunkBytes)
     const isChunkEnd = (at: Local): Code => i32.equal(has(at.get, chunkBytes - 1), n(0))
     const free = n(this.queues.free)
@@ -127,8 +130,8 @@ export class OrdinarySegments {
     const load = [
       segment.set(i32.add(n(batch.rows), i32.shiftLeft(i.get, n(Math.log2(4 * segmentWidth))))),
       row.set(of(segmentRow)),
-      own.set(i32.add(rows.get, i32.multiply(row.get, n(tcp.rowBytes)))),
-      other.set(i32.add(rows.get, i32.multiply(i32.xor(row.get, n(1)), n(tcp.rowBytes)))),
+      own.set(i32.add(rows.get, i32.shiftLeft(row.get, n(Math.log2(tcp.rowBytes))))),
+      other.set(i32.add(rows.get, i32.shiftLeft(i32.xor(row.get, n(1)), n(Math.log2(tcp.rowBytes))))),
       sequence.set(of(segmentSequence)),
       acknowledgement.set(of(segmentAcknowledgement)),
       length.set(of(segmentPayload)),
@@ -173,7 +176,10 @@ export class OrdinarySegments {
         ],
         [
           leaveIf(i32.less(length.get, n(2)), 1),
-          leaveIf(i32.equal(has(read(own, tcp.state), tcp.ignored), n(0)), 1),
+          leaveIf(
+            i32.unequal(has(read(own, tcp.state), tcp.ignored | tcp.hasData), n(tcp.ignored | tcp.hasData)),
+            1,
+          ),
           // Data that were acknowledged before, and data up to the edge of the window.
           leaveIf(
             i32.and(i32.unequal(acked.get, n(0)), i32.atMost(i32.subtract(after.get, acked.get), n(0))),
@@ -192,14 +198,13 @@ export class OrdinarySegments {
       when(f64.equal(readNs(scratch, tcp.handshakeNs), f64.constant(0)), [
         ns.set(f64.subtract(now.get, readNs(scratch, tcp.synNs))),
         writeNs(scratch, tcp.handshakeNs, ns.get),
-        scratch.set(i32.add(rareRows.get, i32.multiply(i32.xor(row.get, n(1)), n(tcp.rareRowBytes)))),
+        scratch.set(otherRareRow),
         writeNs(scratch, tcp.handshakeNs, ns.get),
       ]),
     ])
     const countIt = [
       raise(own, tcp.packets, n(1)),
       raiseNs(own, tcp.bytes, f64.fromSigned(of(segmentWireLength))),
-      writeNs(own, tcp.lastNs, now.get),
       writeNs(own, tcp.lastAckNs, now.get),
       when(i32.unequal(acknowledgement.get, read(own, tcp.lastAck)), [
         write(own, tcp.dupAcksInRow, n(0)),
@@ -245,7 +250,6 @@ export class OrdinarySegments {
       write(own, tcp.flight + 1, i32.add(tail.get, n(entryBytes))),
     ]
     const takeData = when(length.get, [
-      raise(own, tcp.segments, n(1)),
       raiseNs(own, tcp.payloadBytes, f64.fromSigned(length.get)),
       when(i32.equal(sequence.get, read(own, tcp.toBeAcked)), [write(own, tcp.toBeAcked, after.get)]),
       write(own, tcp.next, after.get),
@@ -271,11 +275,28 @@ export class OrdinarySegments {
     ]
     const countRoundTrip = [
       append(this.answers),
-      raise(other, tcp.roundTrips, n(1)),
       raiseNs(other, tcp.roundTripSumNs, ns.get),
       when(f64.less(ns.get, readNs(other, tcp.roundTripMinNs)), [writeNs(other, tcp.roundTripMinNs, ns.get)]),
-      head.set(read(other, tcp.bucketsPlace)),
-      addDuration(head, ns, chunk, scratch, append(this.late)),
+      durationBucketCode(ns, bucket, scratch),
+      newest.set(read(other, tcp.newestRoundTrips)),
+      when(
+        i32.and(
+          i32.equal(i32.shiftRight(newest.get, n(tcp.bucketShift)), bucket.get),
+          i32.unequal(has(newest.get, tcp.mostNewest), n(tcp.mostNewest)),
+        ),
+        [raise(other, tcp.newestRoundTrips, n(1))],
+        [
+          chunk.set(i32.add(otherRareRow, n(tcp.histogramAt))),
+          addDurations(
+            chunk.get,
+            i32.shiftRight(newest.get, n(tcp.bucketShift)),
+            has(newest.get, tcp.mostNewest),
+            scratch,
+            write(other, tcp.newestRoundTrips, i32.or(i32.shiftLeft(bucket.get, n(tcp.bucketShift)), n(1))),
+            append(this.late),
+          ),
+        ],
+      ),
     ]
     const takeAnswer = [
       head.set(read(other, tcp.flight)),
@@ -296,7 +317,8 @@ export class OrdinarySegments {
           i32.equal(has(read(other, tcp.state), tcp.recovering), n(0)),
           [ns.set(f64.subtract(now.get, ns.get)), when(f64.atLeast(ns.get, f64.constant(0)), countRoundTrip)],
           [
-            when(i32.atLeast(i32.subtract(acknowledgement.get, read(other, tcp.recoverEnd)), n(0)), [
+            scratch.set(otherRareRow),
+            when(i32.atLeast(i32.subtract(acknowledgement.get, read(scratch, tcp.recoverEnd)), n(0)), [
               write(other, tcp.state, has(read(other, tcp.state), ~tcp.recovering)),
             ]),
           ],
@@ -367,8 +389,8 @@ export class OrdinarySegments {
             4 * segmentRow,
           ),
         ),
-        own.set(i32.add(rows.get, i32.multiply(row.get, n(tcp.rowBytes)))),
-        other.set(i32.add(rows.get, i32.multiply(i32.xor(row.get, n(1)), n(tcp.rowBytes)))),
+        own.set(i32.add(rows.get, i32.shiftLeft(row.get, n(Math.log2(tcp.rowBytes))))),
+        other.set(i32.add(rows.get, i32.shiftLeft(i32.xor(row.get, n(1)), n(Math.log2(tcp.rowBytes))))),
         body,
         i.set(i32.add(i.get, n(1))),
         again,
@@ -376,18 +398,12 @@ export class OrdinarySegments {
     ]
     return code.compile(
       this.arena,
-      each(
-        touch(own.get),
-        touch(own.get, tcp.lineBytes),
-        touch(other.get),
-        touch(other.get, 2 * tcp.lineBytes),
-      ),
+      each(touch(own.get), touch(own.get, tcp.lineBytes), touch(other.get), touch(other.get, tcp.lineBytes)),
       each(
         // The newest and the oldest segment in flight; address 0 can be read like any other.
         address.set(i32.load(own.get, 4 * (tcp.flight + 1))),
         when(address.get, [touch(i32.subtract(address.get, n(entryBytes)))]),
         touch(i32.load(other.get, 4 * tcp.flight)),
-        touch(i32.load(other.get, 4 * tcp.bucketsPlace)),
       ),
       // What was read must seem to be wanted.
       touched.get,

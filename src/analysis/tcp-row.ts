@@ -1,17 +1,20 @@
 /**
  * What the TCP analysis keeps of a direction: where each number is in its row, and what the bits of its state mean. A row
- * is not an object but three cache lines beside each other, and the rows of a connection's two directions are neighbours:
- * with ten thousand concurrent flows most of the time goes into fetching them. Of the other direction, data need the first
- * line only, acknowledgements the first and the third.
+ * is not an object but two cache lines beside each other, and the rows of a connection's two directions are neighbours:
+ * with ten thousand concurrent flows most of the time goes into fetching them. What is rarely needed stands in a row of
+ * another table.
  */
 
 import { flagFin, flagRst, flagSyn } from '../capture/decode.js'
 
 export const lineBytes = 64
 /** Bytes of a row. */
-export const rowBytes = 3 * lineBytes
+export const rowBytes = 2 * lineBytes
+/** A row in integers, and in doubles. */
+export const hotWidth = rowBytes / 4
+export const doubleWidth = rowBytes / 8
 
-// First line: what the segments of both directions look at. Integers, by their place in the row.
+// First line: what data of the other direction look at. Integers, by their place in the row.
 export const state = 0
 export const next = 1
 export const toBeAcked = 2
@@ -23,43 +26,50 @@ export const windowEdge = 6
 export const stamp = 7
 /** The queue of segments in flight (see there): two numbers. */
 export const flight = 8
-export const recoverEnd = 10
-export const maxInFlight = 11
-export const packets = 12
-export const segments = 13
-/** A row in integers. */
-export const hotWidth = rowBytes / 4
-
-// Doubles, by their place in the row. The last of the first line:
+export const maxInFlight = 10
+export const packets = 11
+export const stampedRoundTrips = 12
+/**
+ * Bucket of the newest round trips in the upper 8 bits, and how many of them are not in the histogram yet: it is fetched
+ * only when their bucket changes.
+ */
+export const newestRoundTrips = 13
+export const bucketShift = 24
+export const mostNewest = 2 ** bucketShift - 1
+// Doubles, by their place in the row.
 export const stampNs = 7
-// Second line: what only segments of this direction need.
+// Second line.
 export const nextNs = 8
+/** Of the last segment. */
 export const lastAckNs = 9
 export const bytes = 10
 export const payloadBytes = 11
-export const lastNs = 12
-// Third line: what was measured on this direction's segments, when they are answered.
-export const roundTripSumNs = 16
-export const roundTripMinNs = 17
-export const stampedSumNs = 18
-export const stampedMinNs = 19
-/** A row in doubles. */
-export const doubleWidth = rowBytes / 8
+export const roundTripSumNs = 12
+export const roundTripMinNs = 13
+export const stampedSumNs = 14
+export const stampedMinNs = 15
 
-// The rest of the third line, in integers.
-export const roundTrips = 40
-export const stampedRoundTrips = 41
-/** Histogram of the round trips; 0 before the first. */
-export const bucketsPlace = 42
-
-// What a direction counts or notes rarely stands in a row of another table.
-export const rareRowBytes = 2 * lineBytes
+/** Bytes of the other row: two lines, and one for a histogram. */
+export const rareRowBytes = 3 * lineBytes
+/** Such a row in integers, and in doubles. */
+export const rareWidth = rareRowBytes / 4
+export const rareDoubleWidth = rareRowBytes / 8
+// Two of the counters that begin it.
 export const duplicateAcks = 4
 export const sackBlocks = 11
-// Doubles of it.
+export const base = 17
+export const seenFrom = 18
+export const recoverEnd = 19
+// Doubles.
+export const firstNs = 10
+export const repeatedBytes = 11
 export const synNs = 12
 /** From the SYN to the first acknowledgement after it, as Wireshark's initial round trip; both rows have it. */
 export const handshakeNs = 13
+/** Of the last frame, if that is no segment, or has not all of its TCP header. */
+export const lastOtherNs = 14
+/** The histogram of round trips, in bytes from the row's start. */
+export const histogramAt = 2 * lineBytes
 
 // Bits of `state`.
 export const known = 1
@@ -74,12 +84,16 @@ export const scaleKnown = 256
 export const handshakeOpen = 512
 /** Nobody looks into the payload. */
 export const ignored = 1024
+/** The last frame was no segment. */
+export const endsOther = 2048
+/** There was payload. */
+export const hasData = 4096
 export const scaleShift = 16
 
 export const was = wasKeepAlive | wasZeroWindowProbe
 
 /** State of a direction in mid-connection that nothing special happened to. */
 export const ordinary = known | toBeAckedKnown | baseKnown
-export const ordinaryMask = ordinary | holes | was
+export const ordinaryMask = ordinary | holes | was | endsOther
 
 export const flagsOfConnection = flagSyn | flagFin | flagRst

@@ -15,45 +15,54 @@ import type { Frame } from '../capture/frame.js'
 import { paddedStamps, type SegmentBatch, segmentRow, segmentWidth } from '../capture/segment-batch.js'
 import type { WasmArena } from '../support/wasm.js'
 import type { AnswerList } from './answer-list.js'
-import { DurationBuckets } from './duration-buckets.js'
+import { DurationBuckets, durationBucket } from './duration-buckets.js'
 import { FlightQueues } from './flight-queues.js'
 import { OrdinarySegments, type TcpRows } from './ordinary-segments.js'
 import { SequenceSet } from './sequence-set.js'
 import {
+  base,
   baseKnown,
-  bucketsPlace,
+  bucketShift,
   bytes,
   doubleWidth,
   dupAcksInRow,
   duplicateAcks,
+  endsOther,
+  firstNs,
   flagsOfConnection,
   flight,
   handshakeNs,
   handshakeOpen,
+  hasData,
+  histogramAt,
   holes,
   hotWidth,
   ignored,
   known,
   lastAck,
   lastAckNs,
-  lastNs,
+  lastOtherNs,
   lastWindow,
   maxInFlight,
+  mostNewest,
+  newestRoundTrips,
   next,
   nextNs,
   packets,
   payloadBytes,
+  rareDoubleWidth,
   rareRowBytes,
+  rareWidth,
   recoverEnd,
   recovering,
+  repeatedBytes,
   roundTripMinNs,
   roundTripSumNs,
-  roundTrips,
   rowBytes,
   sackBlocks,
   scaleKnown,
   scaleShift,
-  segments,
+  seenFrom,
   stamp,
   stampedMinNs,
   stampedRoundTrips,
@@ -107,15 +116,6 @@ const fins = 13
 const resets = 14
 const repeatedSegments = 15
 const maxSegmentSize = 16
-const base = 17
-const seenFrom = 18
-/** A row of what is rarely needed, in integers. */
-const rareWidth = rareRowBytes / 4
-
-// Doubles of such a row: they follow the integers.
-const firstNs = 10
-const repeatedBytes = 11
-const rareDoubleWidth = rareRowBytes / 8
 
 const flagsOfEnds = flagSyn | flagFin
 
@@ -133,7 +133,6 @@ export interface DirectionCounts {
   readonly packets: number
   readonly bytes: number
   readonly payloadBytes: number
-  readonly segments: number
   readonly firstNs: number
   readonly lastNs: number
   readonly repeatedBytes: number
@@ -212,6 +211,8 @@ export class TcpTable {
     this.repeated = 0
     this.roundTripNs = -1
     this.countFrame(row, frame)
+    this.hot[row * hotWidth + state] = this.hot[row * hotWidth + state]! | endsOther
+    this.rareDoubles[row * rareDoubleWidth + lastOtherNs] = frame.timeNs
     this.doubles[times + payloadBytes] = this.doubles[times + payloadBytes]! + frame.payloadLength
   }
 
@@ -259,7 +260,7 @@ export class TcpTable {
   endBatch({ fields }: SegmentBatch): void {
     const { late } = this.ordinary
     for (let k = 0; k < late.count; k++) {
-      this.addToBuckets(fields[segmentWidth * late.index(k) + segmentRow]! ^ 1, late.ns(k))
+      this.addToHistogram(fields[segmentWidth * late.index(k) + segmentRow]! ^ 1, late.ns(k))
     }
   }
 
@@ -286,7 +287,7 @@ export class TcpTable {
     this.countFrame(row, frame)
     let ends = 0
     if ((flags & flagsOfConnection) !== 0) ends = this.countEnds(row, flags, timeNs)
-    let bits = hot[own + state]! & ~was
+    let bits = hot[own + state]! & ~(was | endsOther)
     // A SYN that is repeated: what was sent behind a hole may never have been sent (Wireshark issue 17616).
     if ((flags & (flagSyn | flagAck)) === flagSyn && (bits & toBeAckedKnown) !== 0)
       hot[own + next] = hot[own + toBeAcked]!
@@ -310,10 +311,9 @@ export class TcpTable {
     if (length > 0 || ends === 1) {
       if ((bits & wasKeepAlive) === 0) this.judgeData(row, frame, expected)
       if (length > 0) {
-        hot[own + segments] = hot[own + segments]! + 1
         doubles[times + payloadBytes] = doubles[times + payloadBytes]! + length
         this.remember(row, frame, after, expected)
-        bits = (bits & ~(holes | recovering)) | (hot[own + state]! & (holes | recovering))
+        bits = ((bits | hasData) & ~(holes | recovering)) | (hot[own + state]! & (holes | recovering))
       }
     }
 
@@ -352,16 +352,19 @@ export class TcpTable {
     const times = row * doubleWidth
     const extra = row * rareDoubleWidth
     const rare = this.rare.subarray(row * rareWidth, (row + 1) * rareWidth)
-    const samples = this.hot[own + roundTrips]!
+    this.emptyNewest(row)
+    const place = this.histogramOf(row)
+    const samples = this.buckets.total(place)
     const stamped = this.hot[own + stampedRoundTrips]!
-    const place = this.hot[own + bucketsPlace]! >>> 0
     return {
       packets: this.hot[own + packets]!,
       bytes: this.doubles[times + bytes]!,
       payloadBytes: this.doubles[times + payloadBytes]!,
-      segments: this.hot[own + segments]!,
       firstNs: this.rareDoubles[extra + firstNs]!,
-      lastNs: this.doubles[times + lastNs]!,
+      lastNs:
+        (this.hot[own + state]! & endsOther) === 0
+          ? this.doubles[times + lastAckNs]!
+          : this.rareDoubles[extra + lastOtherNs]!,
       repeatedBytes: this.rareDoubles[extra + repeatedBytes]!,
       maxInFlightBytes: this.hot[own + maxInFlight]!,
       windowScale:
@@ -374,8 +377,8 @@ export class TcpTable {
           : {
               min: this.doubles[times + roundTripMinNs]!,
               mean: this.doubles[times + roundTripSumNs]! / samples,
-              p50: this.buckets.percentileNs(place, 0.5) ?? 0,
-              p99: this.buckets.percentileNs(place, 0.99) ?? 0,
+              p50: this.buckets.percentileNs(place, 0.5),
+              p99: this.buckets.percentileNs(place, 0.99),
             },
       stampedRoundTripNs:
         stamped === 0
@@ -403,7 +406,6 @@ export class TcpTable {
     if (this.hot[hot + packets] === 0) this.rareDoubles[row * rareDoubleWidth + firstNs] = frame.timeNs
     this.hot[hot + packets] = this.hot[hot + packets]! + 1
     this.doubles[times + bytes] = this.doubles[times + bytes]! + frame.wireLength
-    this.doubles[times + lastNs] = frame.timeNs
   }
 
   private hasEnded(row: number): boolean {
@@ -542,7 +544,7 @@ export class TcpTable {
     const { sequence, payloadLength: length } = frame
     let set = this.seen.get(row)
     if (set === undefined) {
-      const isFirst = this.hot[own + segments] === 1
+      const isFirst = (this.hot[own + state]! & hasData) === 0
       if (isFirst) this.rare[row * rareWidth + seenFrom] = sequence
       if (isFirst || expected) {
         this.sent(own, after, frame)
@@ -563,7 +565,7 @@ export class TcpTable {
     this.note(row, repeatedSegments)
     const at = row * rareDoubleWidth + repeatedBytes
     this.rareDoubles[at] = this.rareDoubles[at]! + this.repeated
-    this.hot[own + recoverEnd] = this.hot[own + next]!
+    this.rare[row * rareWidth + recoverEnd] = this.hot[own + next]!
     this.hot[own + state] = this.hot[own + state]! | recovering
   }
 
@@ -593,24 +595,38 @@ export class TcpTable {
     const sentNs = this.queues.take(hot, own + flight, acknowledgement)
     if (Number.isNaN(sentNs)) return -1
     if ((hot[own + state]! & recovering) === 0) return timeNs >= sentNs ? timeNs - sentNs : -1
-    if (((acknowledgement - hot[own + recoverEnd]!) | 0) >= 0)
+    if (((acknowledgement - this.rare[row * rareWidth + recoverEnd]!) | 0) >= 0)
       hot[own + state] = hot[own + state]! & ~recovering
     return -1
   }
 
   private sample(row: number, ns: number): void {
-    const { hot, doubles } = this
-    const own = row * hotWidth
+    const { doubles } = this
     const times = row * doubleWidth
     doubles[times + roundTripSumNs] = doubles[times + roundTripSumNs]! + ns
     if (ns < doubles[times + roundTripMinNs]!) doubles[times + roundTripMinNs] = ns
-    hot[own + roundTrips] = hot[own + roundTrips]! + 1
-    this.addToBuckets(row, ns)
+    this.addToHistogram(row, ns)
   }
 
-  private addToBuckets(row: number, ns: number): void {
-    const at = row * hotWidth + bucketsPlace
-    this.hot[at] = this.buckets.add(this.hot[at]! >>> 0, ns)
+  private addToHistogram(row: number, ns: number): void {
+    const at = row * hotWidth + newestRoundTrips
+    const bucket = durationBucket(ns)
+    const newest = this.hot[at]!
+    if (newest >>> bucketShift !== bucket || (newest & mostNewest) === mostNewest) this.emptyNewest(row)
+    this.hot[at] = ((bucket << bucketShift) | (this.hot[at]! & mostNewest)) + 1
+  }
+
+  /** Moves the newest round trips of a row, which are in one bucket, into its histogram. */
+  private emptyNewest(row: number): void {
+    const at = row * hotWidth + newestRoundTrips
+    const newest = this.hot[at]!
+    this.hot[at] = 0
+    const count = newest & mostNewest
+    if (count > 0) this.buckets.add(this.histogramOf(row), newest >>> bucketShift, count)
+  }
+
+  private histogramOf(row: number): number {
+    return this.places.rareRows + row * rareRowBytes + histogramAt
   }
 
   private readOptions(row: number, frame: Frame, at: number): void {

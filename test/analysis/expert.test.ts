@@ -139,7 +139,7 @@ test('ten thousand flows are kept apart, and a reused port is another flow', asy
   const pass = await passOver(temporaryFile(t, 'many.pcap', pcapFile(frames)))
   assert.equal(pass.flows.count, 10_001)
   for (let flow = 0; flow < 10_000; flow++) {
-    assert.equal(pass.directions.counts(2 * flow).segments, 3)
+    assert.equal(pass.directions.counts(2 * flow).packets, 3)
     assert.equal(pass.directions.counts(2 * flow).repeatedBytes, 0)
   }
   assert.equal(pass.flows.name(10_000).aAddress, '10.0.0.7')
