@@ -7,6 +7,7 @@ import { analyseCapture, type CaptureOptions } from '../../src/analysis/capture-
 import { writeTrafficFile } from '../../src/bench/traffic-file.js'
 import { openCapture } from '../../src/capture/read.js'
 import { defaultTable, trafficClass } from '../../src/marking/traffic-class.js'
+import { oddBulk } from '../support/odd-bulk.js'
 import { pcapFile } from '../support/pcap-builder.js'
 import { connection, QemuStream } from '../support/streams.js'
 import { tcpChaos } from '../support/tcp-chaos.js'
@@ -41,6 +42,23 @@ async function comesOutTheSame(file: string): Promise<void> {
 for (const seed of [1, 2, 3, 4, 5, 6]) {
   test(`frames in batches give the figures of frames one by one: disturbed connections of seed ${seed}`, async (t) => {
     await comesOutTheSame(temporaryFile(t, 'chaos.pcap', pcapFile(tcpChaos(seed, 40, 200))))
+  })
+}
+
+for (const [seed, flows] of [
+  [1, 1],
+  [2, 3],
+  [3, 400],
+] as const) {
+  test(`frames in batches give the figures of frames one by one: odd bulk transfers of seed ${seed}`, async (t) => {
+    const { frames, sackBlocks } = oddBulk(seed, flows, 2000)
+    const file = temporaryFile(t, 'odd.pcap', pcapFile(frames))
+    await comesOutTheSame(file)
+    const blocks = [...JSON.stringify(await figures(file, {})).matchAll(/"sack_blocks":(\d+)/g)]
+    assert.equal(
+      blocks.reduce((sum, [, count]) => sum + Number(count), 0),
+      sackBlocks,
+    )
   })
 }
 
