@@ -68,6 +68,8 @@ export class DestinationMemory {
   /** The guest was executed here: its memory holds these versions. */
   execute(versions: PageVersions): void {
     this.#versions.set(versions.list())
+    // Also those that had no content when the checkpoint was taken.
+    this.#present.addAll(PageSet.full(this.totalPages))
   }
 
   /** Forgets what is here of these pages: it is not their newest version. */

@@ -124,6 +124,7 @@ function sessionWorkload(value: unknown): SessionWorkload {
       writesPerSecond: amount(spec, 'writesPerSecond', 1e9),
       workingSetPages: whole(spec, 'workingSetPages', 1, largestGuestBytes),
       hotShare: amount(spec, 'hotShare', 1),
+      ...(spec['growthShare'] === undefined ? {} : { growthShare: amount(spec, 'growthShare', 1) }),
       ...(spec['periodNs'] === undefined
         ? {}
         : { periodNs: whole(spec, 'periodNs', 1, Number.MAX_SAFE_INTEGER) }),

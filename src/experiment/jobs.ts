@@ -81,6 +81,7 @@ export function guestSpec(scenario: Scenario): GuestSpec {
       writesPerSecond: guest.workload.dirtyPagesPerSecond,
       workingSetPages: guest.workload.workingSetPages,
       hotShare: guest.workload.hotShare,
+      ...(guest.workload.growthShare === undefined ? {} : { growthShare: guest.workload.growthShare }),
       ...(guest.workload.periodNs === undefined ? {} : { periodNs: guest.workload.periodNs }),
       ...(guest.workload.trace === undefined ? {} : { trace: guest.workload.trace }),
     },

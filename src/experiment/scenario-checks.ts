@@ -138,6 +138,7 @@ function* workloadProblems(
   const belongs = [
     ['working_set', ['cycle', 'iid', 'hot', 'nested', 'phase', 'scan']],
     ['hot_share', ['hot', 'phase']],
+    ['growth', ['cycle', 'iid', 'hot', 'nested', 'phase', 'scan']],
     ['period', ['phase']],
     ['file', ['trace']],
   ] as const

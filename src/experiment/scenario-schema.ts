@@ -142,6 +142,9 @@ const workload = section('what the guest writes while it is being migrated', {
   hot_share: ref('percent', {
     title: 'with kind hot or phase: writes that go to the working set; 90% where not given',
   }),
+  growth: ref('percent', {
+    title: 'writes that take a free page into use, while there is one; 0% where not given',
+  }),
   period: ref('duration', { title: 'with kind phase: how long a working set stays; 1s where not given' }),
   file: {
     type: 'string',
@@ -438,6 +441,7 @@ export interface ScenarioDocument {
       readonly dirty_rate?: string
       readonly working_set?: string
       readonly hot_share?: string
+      readonly growth?: string
       readonly period?: string
       readonly file?: string
     }

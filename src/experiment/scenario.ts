@@ -120,6 +120,7 @@ export interface Workload {
   readonly workingSetPages: number
   /** Share of the writes that go to the working set, 0..1 (`hot`). */
   readonly hotShare: number
+  readonly growthShare?: number
   /** How long a working set stays (`phase`), in nanoseconds of guest time. */
   readonly periodNs?: number
   /** The recorded writes (`trace`). */
@@ -409,6 +410,7 @@ function workloadOf(
     dirtyPagesPerSecond: idle ? 0 : (rate ?? (dirtyRatio ?? 0) * linkPageRate(link, size.pageBytes)),
     workingSetPages: Math.max(1, Math.round(Math.min(workingSetBytes, mostBytes) / size.pageBytes)),
     hotShare: workload.hot_share === undefined ? hotShareDefault : parsePercent(workload.hot_share),
+    ...given('growthShare', optional(workload.growth, [...at, 'growth'], parsePercent, place)),
     ...(workload.kind === 'phase'
       ? { periodNs: place([...at, 'period'], () => parseDurationNs(workload.period ?? periodDefault)) }
       : {}),

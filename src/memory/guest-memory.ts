@@ -34,6 +34,11 @@ export class GuestMemory {
     for (let page = from; page < end; page++) this.#ballooned.add(page)
   }
 
+  /** The guest takes a page back from the hypervisor: it has content again, that of a page never written. */
+  deflate(page: number): void {
+    this.#ballooned.delete(page)
+  }
+
   /** The guest writes to a page: a new version, and a bit in the dirty log. */
   write(page: number): void {
     this.versions.countUp(page)

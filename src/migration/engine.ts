@@ -113,8 +113,7 @@ class Engine {
     this.#beganNs = beganNs
     this.#deadlineNs = beganNs + limits.maxTotalNs
     this.#disk = testbed.disk === undefined ? undefined : new DiskLedger(testbed.disk)
-    this.#unsent = PageSet.full(testbed.totalPages)
-    this.#unsent.deleteAll(testbed.ballooned)
+    this.#unsent = withContent(testbed)
     this.#everSent = new PageSet(testbed.totalPages)
     this.#sent = new PageSet(testbed.totalPages)
     this.#skipped = new PageSet(testbed.totalPages)
@@ -197,7 +196,10 @@ class Engine {
           'one checkpoint, of a running guest',
         )
         this.#logBytes = 0
-        return this.#testbed.checkpoint(intent.replaySpeed)
+        this.#testbed.checkpoint(intent.replaySpeed)
+        // Also what the guest has taken out of its balloon since the beginning.
+        this.#unsent.addAll(withContent(this.#testbed))
+        return
       case 'shipLog':
         return this.#shipLog(intent.via)
       case 'note':
@@ -527,6 +529,13 @@ class Engine {
   #sinceBegin(): number {
     return this.#testbed.nowNs() - this.#beganNs
   }
+}
+
+/** All pages but those in the balloon. */
+function withContent({ totalPages, ballooned }: Testbed): PageSet {
+  const pages = PageSet.full(totalPages)
+  pages.deleteAll(ballooned)
+  return pages
 }
 
 /** Pages of a lane, whether a set or a list. */

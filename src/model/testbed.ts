@@ -67,6 +67,7 @@ export class ModelTestbed implements Testbed {
   readonly #sender: Sender
   readonly #paths: PathSender
   #atSuspend: PageVersions | undefined
+  #balloonedAtSuspend: ReadonlyPageSet | undefined
   #pusher: Pusher | undefined
   #replay: Replay | undefined
 
@@ -142,8 +143,9 @@ export class ModelTestbed implements Testbed {
     return this.guest.readAccesses(this.nowNs(), latest, writesOnly)
   }
 
+  /** As of the suspend, once there was one: what the guest takes into use at the destination is not the source's. */
   get ballooned(): ReadonlyPageSet {
-    return this.guest.memory.ballooned
+    return this.#balloonedAtSuspend ?? this.guest.memory.ballooned
   }
 
   balloon(reservePages: number): void {
@@ -193,6 +195,7 @@ export class ModelTestbed implements Testbed {
   async suspend(into: PageSet): Promise<number> {
     this.guest.suspend(this.nowNs())
     this.#atSuspend = this.guest.memory.versions.clone()
+    this.#balloonedAtSuspend = this.guest.memory.ballooned.clone()
     return this.guest.memory.cleanDirty(into)
   }
 
@@ -212,7 +215,7 @@ export class ModelTestbed implements Testbed {
     this.#destination.discard(missing)
     if (missing.count > 0) {
       this.guest.throttle(resumedNs, 0)
-      this.guest.setGate(resumedNs, (page) => !this.#destination.has(page))
+      this.guest.setGate(resumedNs, (page) => missing.has(page) && !this.#destination.has(page))
       this.guest.resume(resumedNs)
     }
     this.#clock.pass(link.delayNs)
@@ -238,6 +241,7 @@ export class ModelTestbed implements Testbed {
 
   async abort(_reason: string): Promise<void> {
     if (!this.guest.running) this.guest.resume(this.nowNs())
+    this.#balloonedAtSuspend = undefined
     this.guest.throttle(this.nowNs(), 0)
   }
 

@@ -59,13 +59,13 @@ export const crTr: StrategyFactory = {
   info,
   create: (given) => {
     const chosen = readOptions(info.name, options, given)
-    return { info, lanes: ['log'], decide: (view) => decide(chosen, view) }
+    return { info, lanes: ['log'], decide: () => decide(chosen) }
   },
 }
 
-function* decide(chosen: Options, first: View): Generator<Intent, void, View> {
-  yield { do: 'checkpoint', replaySpeed: chosen.replay_speed }
-  let view = yield copy(first.unsent, chosen.via)
+function* decide(chosen: Options): Generator<Intent, void, View> {
+  let view = yield { do: 'checkpoint', replaySpeed: chosen.replay_speed }
+  view = yield copy(view.unsent, chosen.via)
   let logs = 0
   let stuck = 0
   while (logOf(view).pendingBytes > chosen.log_threshold) {

@@ -53,7 +53,7 @@ const info: SchemeInfo = {
   idea: 'Move the guest first; then push its memory, the pages that it waits for before all others.',
   source: 'Hines, Deshpande & Gopalan, VEE 2009 and SIGOPS OSR 2009; QEMU migration/postcopy-ram.c',
   origin: 'published',
-  ours: 'Details of bubbling are from memory of the paper. Self-ballooning happens once, as the migration begins: what a guest uses does not change meanwhile.',
+  ours: 'Details of bubbling are from memory of the paper. Self-ballooning happens once, as the migration begins; what the guest needs afterwards it takes out of the balloon.',
   options: optionHelp(options),
 }
 

@@ -11,6 +11,7 @@ import { assert } from '../support/assert.js'
 import { mix32, random } from '../support/random.js'
 import { cycle } from './cycle.js'
 import { type DiskSpec, GuestDisk } from './disk.js'
+import { growing } from './growing.js'
 import { hot } from './hot.js'
 import { idle } from './idle.js'
 import { iid } from './iid.js'
@@ -69,7 +70,11 @@ export class Guest {
   readonly memory: GuestMemory
   readonly disk: GuestDisk | undefined
   readonly #workload: Workload
+  /** Pages in use at the start; those after them are free until the workload takes them. */
   readonly #usedPages: number
+  /** The first page that has never been in use. */
+  #firstFree: number
+  readonly #grows: boolean
   readonly #accessesPerNs: number
   readonly #accessesPerWrite: number
   readonly #accessesPerLook: number
@@ -95,9 +100,11 @@ export class Guest {
     this.memory = new GuestMemory(spec.totalPages, spec.pageBytes)
     this.disk = spec.disk === undefined ? undefined : new GuestDisk(spec.disk, spec.seed)
     this.#usedPages = spec.totalPages - (spec.freePages ?? 0)
+    this.#firstFree = this.#usedPages
     assert(this.#usedPages >= 1, 'a guest uses a page at least')
     this.#balloonTo(spec.totalPages - (spec.balloonedPages ?? 0))
     this.#workload = makeWorkload(spec)
+    this.#grows = (spec.workload.growthShare ?? 0) > 0
     this.#accessesPerWrite = 1 + (spec.readsPerWrite ?? 0)
     this.#accessesPerNs = accessRate(spec)
     this.#accessesPerLook = spec.accessesPerLook ?? Number.POSITIVE_INFINITY
@@ -136,11 +143,11 @@ export class Guest {
 
   /** Returns all free pages to the hypervisor but so many (Hines & Gopalan: self-ballooning). */
   balloon(reservePages: number): void {
-    this.#balloonTo(this.#usedPages + reservePages)
+    this.#balloonTo(this.#firstFree + reservePages)
   }
 
   #balloonTo(first: number): void {
-    assert(first >= this.#usedPages, 'only free pages are returned')
+    assert(first >= this.#firstFree, 'only free pages are returned')
     this.memory.balloon(first, this.memory.totalPages)
   }
 
@@ -344,6 +351,7 @@ export class Guest {
 
   #writeAll(count: number): void {
     const end = this.#upcomingAt + count
+    if (this.#grows) for (let i = this.#upcomingAt; i < end; i++) this.#use(this.#upcoming[i]!)
     this.memory.writeAll(this.#upcoming, this.#upcomingAt, end)
     this.#upcomingAt = end
     this.#accessesDone += count
@@ -353,7 +361,7 @@ export class Guest {
   #accessAll(count: number, gate: Gate | undefined): boolean {
     for (let i = 0; i < count; i++) {
       const page = this.#upcoming[this.#upcomingAt]!
-      if (gate?.(page, this.#nextIsWrite())) {
+      if (gate?.(page, this.#isWrite(page))) {
         this.#block(page)
         return false
       }
@@ -363,15 +371,24 @@ export class Guest {
   }
 
   #access(page: number): void {
-    const isWrite = this.#nextIsWrite()
+    const isWrite = this.#isWrite(page)
+    if (this.#grows) this.#use(page)
     if (isWrite) this.memory.write(page)
     if (this.#log !== undefined && (isWrite || !this.#log.writesOnly)) this.#log.note(page)
     this.#accessesDone++
     this.#upcomingAt++
   }
 
-  /** One access in `#accessesPerWrite` is a write, evenly spread. */
-  #nextIsWrite(): boolean {
+  /** A page that was free is in use from now on: where it was ballooned, the balloon deflates by it. */
+  #use(page: number): void {
+    if (page < this.#firstFree) return
+    this.#firstFree = page + 1
+    this.memory.deflate(page)
+  }
+
+  /** One access in `#accessesPerWrite` is a write, evenly spread, and the first access to a page that was free. */
+  #isWrite(page: number): boolean {
+    if (page >= this.#usedPages) return true
     const per = this.#accessesPerWrite
     return Math.floor((this.#accessesDone + 1) / per) > Math.floor(this.#accessesDone / per)
   }
@@ -398,7 +415,10 @@ const factories: Readonly<Record<WorkloadKind, WorkloadFactory>> = {
 }
 
 function makeWorkload({ workload, totalPages, freePages = 0, seed }: GuestSpec): Workload {
-  return factories[workload.kind](workload, totalPages - freePages, random(seed, 0x67756573))
+  const used = totalPages - freePages
+  const inner = factories[workload.kind](workload, used, random(seed, 0x67756573))
+  const { growthShare = 0 } = workload
+  return growthShare > 0 ? growing(inner, used, freePages, growthShare) : inner
 }
 
 /**

@@ -12,6 +12,8 @@ export interface WorkloadSpec {
   readonly workingSetPages: number
   /** `hot`, `phase`: share of the writes that go to the working set, 0..1. */
   readonly hotShare: number
+  /** Share of the accesses that take a free page into use, 0..1; 0 when absent. */
+  readonly growthShare?: number
   /** `phase`: how long a working set stays, in guest time. */
   readonly periodNs?: number
   /** `trace`: the recorded writes; `writesPerSecond` is then their mean rate. */

@@ -101,6 +101,22 @@ test('memory that the guest has returned is not sent, and the agents agree on th
   }
 })
 
+test('a balloon that deflates meanwhile: what the guest takes from it arrives, and it grows on at the destination', async () => {
+  const guest = { freePages: 300, balloonedPages: 290 }
+  const workload = { kind: 'hot', workingSetPages: 100, writesPerSecond: 100_000, growthShare: 0.2 } as const
+  for (const [scheme, options] of [
+    ['pre-copy', {}],
+    ['post-copy', { rounds: 2, self_balloon: true }],
+    ['cr-tr', { replay_speed: 0 }],
+  ] as const) {
+    const strategy = strategyNamed(scheme).create(options)
+    const { source } = await migrateOverLoopback(strategy, { pages: 4096, guest, workload })
+    assert.equal(source.record.outcome, 'completed', `${scheme}: ${source.record.reason}`)
+    assert.ok(source.verified, scheme)
+    assert.ok((source.record.pagesBallooned ?? 0) < 290, scheme)
+  }
+})
+
 test('a guest that replays a trace runs on from it at the destination', async () => {
   const timesNs = Array.from({ length: 20_000 }, (_, i) => (i + 1) * 20_000)
   const pages = timesNs.map((_, i) => (i * 37) % 300)

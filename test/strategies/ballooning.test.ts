@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { strategies } from '../../src/strategies/index.js'
+import { Guest } from '../../src/workload/guest.js'
 import { run, type Setting } from '../support/model.js'
 
 const pages = 512
@@ -19,6 +20,49 @@ for (const { info } of strategies) {
     assert.equal(plain.record.pagesBallooned, undefined)
   })
 }
+
+/** What is executed again at the destination need not be sent. */
+const executedAgain = ['cr-tr']
+
+test('a guest that needs more memory takes it from the balloon, and what it takes arrives', async () => {
+  const growing: Setting = { ...free, workload: { kind: 'hot', workingSetPages: 60, growthShare: 0.3 } }
+  let deflated = 0
+  for (const { info } of strategies) {
+    const { record, testbed } = await run(info.name, {}, { ...growing, balloonedPages: 100 })
+    assert.equal(record.outcome, 'completed', `${info.name}: ${record.reason}`)
+    assert.equal(testbed.differingPages(), 0, info.name)
+    const ballooned = record.pagesBallooned ?? 0
+    if (ballooned < 100) deflated++
+    if (!executedAgain.includes(info.name)) assert.equal(record.pagesUnique, pages - ballooned, info.name)
+  }
+  // All but those that suspend the guest at once.
+  assert.ok(deflated >= strategies.length - 4, `${deflated}`)
+})
+
+test('one access in so many takes a free page, in order, until there is none', () => {
+  const spec = {
+    kind: 'iid',
+    writesPerSecond: 1000,
+    workingSetPages: 40,
+    hotShare: 0,
+    growthShare: 0.25,
+  } as const
+  const guest = new Guest(
+    { totalPages: 100, pageBytes: 4096, seed: 1, workload: spec, freePages: 60, balloonedPages: 30 },
+    0,
+  )
+  const inUse = (): number => guest.memory.versions.list().findLastIndex((version) => version > 0) + 1
+  guest.advance(0.1e9)
+  assert.equal(inUse(), 40 + 25)
+  assert.equal(guest.memory.ballooned.count, 30)
+  guest.advance(0.2e9)
+  assert.equal(inUse(), 40 + 50)
+  assert.equal(guest.memory.ballooned.count, 10)
+  guest.advance(1e9)
+  assert.equal(inUse(), 100)
+  assert.equal(guest.memory.ballooned.count, 0)
+  assert.equal(guest.memory.writes, 1000)
+})
 
 test('a guest that writes stays within the memory that it uses', async () => {
   for (const kind of ['cycle', 'iid', 'hot', 'phase', 'scan', 'nested'] as const) {
