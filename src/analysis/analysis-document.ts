@@ -78,7 +78,7 @@ export interface FlowDocument {
   readonly vlan: number | null
   readonly pcp: number | null
   readonly dscp: number | null
-  /** Since the capture's first frame. */
+  /** Since the capture's first frame, also if a filter or a time range leaves that out. */
   readonly start_s: number
   readonly duration_s: number
   readonly packets: number
@@ -94,7 +94,10 @@ export interface SeriesDocument {
   readonly pcp: number | null
   readonly dscp: number | null
   readonly interval_s: number
-  /** Seconds since the capture's first frame (a multiple of the interval), bytes, packets. */
+  /**
+   * Seconds since the capture's first frame (a multiple of the interval), bytes, packets. A filter or a time range that
+   * leaves that frame out does not move the zero: series of different filters have the same intervals.
+   */
   readonly points: readonly (readonly [number, number, number])[]
 }
 
@@ -187,7 +190,7 @@ function flowRow(file: string, pass: CapturePass, flow: number): FlowDocument {
     file,
     ...flowNames(pass, flow),
     ...markOf(name),
-    start_s: (firstNs - pass.firstNs) / 1e9,
+    start_s: (firstNs - pass.clock.originNs) / 1e9,
     duration_s: (lastNs - firstNs) / 1e9,
     packets: ab.packets + ba.packets,
     bytes: ab.bytes + ba.bytes,

@@ -49,11 +49,10 @@ function takeChunk(reader: FrameReader, pass: CapturePass): void {
 async function takeSome(reader: FrameReader, pass: CapturePass, options: CaptureOptions): Promise<void> {
   const { filter, also, fromNs = Number.NEGATIVE_INFINITY, toNs = Number.POSITIVE_INFINITY } = options
   const { frame } = reader
-  let firstNs: number | undefined
   do {
     while (reader.next()) {
-      firstNs ??= frame.timeNs
-      const sinceFirstNs = frame.timeNs - firstNs
+      pass.begin(frame.timeNs)
+      const sinceFirstNs = frame.timeNs - pass.clock.originNs
       if (sinceFirstNs < fromNs || sinceFirstNs >= toNs) continue
       decode(frame)
       if (filter !== undefined && !filter(frame)) continue

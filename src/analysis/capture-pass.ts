@@ -52,10 +52,15 @@ export class CapturePass {
     return this.classes.rows.reduce((sum, row) => sum + row.bytes, 0)
   }
 
+  /** Says when the capture's first frame passed, counted or not: times of series, flows and events are since then. */
+  begin(timeNs: number): void {
+    if (Number.isNaN(this.clock.originNs)) this.clock.originNs = timeNs
+  }
+
   /** Counts one decoded frame. */
   take(frame: Frame): void {
     const { timeNs, wireLength } = frame
-    if (this.packets === 0) this.clock.originNs = timeNs
+    this.begin(timeNs)
     this.packets++
     if (timeNs < this.firstNs) this.firstNs = timeNs
     if (timeNs > this.lastNs) this.lastNs = timeNs
@@ -78,7 +83,7 @@ export class CapturePass {
   takeBatch(batch: SegmentBatch, frame: Frame): void {
     const { count } = batch
     const { classes, directions } = this
-    if (this.packets === 0) this.clock.originNs = batch.timeNs[0]!
+    this.begin(batch.timeNs[0]!)
     this.packets += count
     classes.countBatch(batch)
     if (classes.earliestNs < this.firstNs) this.firstNs = classes.earliestNs

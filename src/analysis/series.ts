@@ -8,7 +8,7 @@ const firstBins = 16
 export class SeriesClock {
   readonly series: Series[] = []
   bins = 0
-  /** Where the first interval begins: at the capture's first frame. */
+  /** Where the first interval begins: at the capture's first frame, counted or not. */
   originNs = Number.NaN
 
   constructor(public intervalNs: number) {}

@@ -87,7 +87,11 @@ A capture that is cut off or broken is analysed up to there; the byte offset is 
     .option('-Y, --filter <expression>', 'only frames that pass, e.g. "pcp==7 && tcp"')
     .option('--from <time>', 'only frames from this long after the first one, e.g. 2s')
     .option('--to <time>', 'only frames before this long after the first one')
-    .option('--interval <duration>', 'bins of the time series', defaultInterval)
+    .option(
+      '--interval <duration>',
+      'bins of the time series, which begin at the first frame of the file, whatever is left out',
+      defaultInterval,
+    )
     .option('--csv <file>', 'write the time series as CSV; - for standard output')
     .addOption(
       new Option('--by <what>', 'whose time series the CSV has').choices(['class', 'flow']).default('class'),
