@@ -125,6 +125,12 @@ async function pairSeconds(directory: string): Promise<number> {
   return rounded(seconds)
 }
 
+/**
+ * With NODE_EXTRA_CA_CERTS Node reads a file of certificates whenever it starts, which some boxes set and most do not: of
+ * a whole system's list that is 60 ms, and says nothing about captures.
+ */
+const { NODE_EXTRA_CA_CERTS: _, ...withoutCertificates } = process.env
+
 interface Ended {
   readonly seconds: number
   readonly stderr: string
@@ -135,7 +141,7 @@ function run(argv: readonly string[], isRight: (stdout: string) => boolean): Pro
   const [command = '', ...args] = argv
   return new Promise((resolve, reject) => {
     const began = performance.now()
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: withoutCertificates })
     let stdout = ''
     let stderr = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
