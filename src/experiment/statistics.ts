@@ -170,10 +170,9 @@ export const firstLook = 8
  */
 const looks: readonly (readonly [pairs: number, alpha: number])[] = [
   [firstLook, 0.004],
-  [16, 0.002],
-  [24, 0.002],
-  [40, 0.004],
-  [64, 0.003],
+  [16, 0.001],
+  [32, 0.002],
+  [64, 0.002],
 ]
 
 /** The least number of pairs that can give a verdict at all, at the last look or a number fixed beforehand. */
