@@ -58,7 +58,9 @@ export async function run(
 ): Promise<Finished & { result: RunResult }> {
   const settings = set.flatMap((setting) => ['--set', setting])
   const finished = await start(['run', '--json', '--out', out, ...settings, ...more]).finished
-  return { ...finished, result: JSON.parse(finished.stdout) }
+  const printed: RunResult | { readonly error: object } = JSON.parse(finished.stdout)
+  if ('error' in printed) throw new Error(`run ended with ${finished.code}: ${JSON.stringify(printed.error)}`)
+  return { ...finished, result: printed }
 }
 
 export const unmarked = ['migration.marking.bulk=best-effort', 'migration.marking.final=best-effort']
