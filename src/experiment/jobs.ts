@@ -14,7 +14,7 @@ import type { GuestSpec } from '../workload/guest.js'
 import type { Scenario } from './scenario.js'
 
 /** Unsent bytes the kernel holds of each lane: some 10 ms of a 200 Mbit/s link, so that pages are read late. */
-const unsentBytes = 256 * 1024
+export const unsentBytes = 256 * 1024
 
 /**
  * The lanes that the scenario's strategy needs, in their fixed order. `port`: of the first lane, the others follow;

@@ -8,7 +8,7 @@ import type { Strategy } from '../migration/strategy.js'
 import { type Competitor, framedLink, type LinkSpec } from '../model/link.js'
 import { type ModelSpec, ModelTestbed } from '../model/testbed.js'
 import { usageError } from '../support/errors.js'
-import { guestSpec, laneEndpoints, storageEndpoint } from './jobs.js'
+import { guestSpec, laneEndpoints, storageEndpoint, unsentBytes } from './jobs.js'
 import { type MigrationResult, migrationResult, type RunResult, runSchema } from './result.js'
 import type { CrossTraffic, Scenario } from './scenario.js'
 
@@ -114,6 +114,7 @@ export function modelLink(scenario: Scenario): LinkSpec {
     ...(link.guarantees === undefined ? {} : { guarantees: link.guarantees }),
     delayNs: labDelayNs + (link.impairment?.delayNs ?? 0),
     queuePackets: link.queuePackets,
+    unsentBytes,
     competitors: crossTraffic.map((stream) => competitor(stream, scenario)),
   })
 }

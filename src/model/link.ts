@@ -32,6 +32,8 @@ export interface LinkSpec {
   readonly messageHeaderBytes: number
   /** One way, without queueing. */
   readonly delayNs: number
+  /** Bytes of a stream that wait in the sender's kernel: pages are read so long before they leave. 0 when absent. */
+  readonly unsentBytes?: number
   readonly competitors: readonly Competitor[]
   /** Parallel paths of this rate each, 1 when absent; the competitors are on the first. */
   readonly paths?: number

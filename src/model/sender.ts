@@ -45,6 +45,8 @@ export class Sender {
   readonly #lengths = new Float64Array(pagesPerTurn)
   readonly #codes = new Uint8Array(pagesPerTurn)
   #versions: PageVersions
+  /** When the copy began: nothing is read before. */
+  #beganNs = 0
 
   constructor(
     clock: VirtualClock,
@@ -76,16 +78,17 @@ export class Sender {
     versions: PageVersions = this.#guest.memory.versions,
   ): CopyResult {
     this.#versions = versions
-    const keep = (batch: Uint32Array, count: number): number => this.#keep(batch, count, request)
+    this.#beganNs = this.#clock.nowNs
     const totals: Totals = { pages: 0, payloadBytes: 0, zeroPages: 0, mappedPages: 0 }
-    while (this.#clock.nowNs < request.feedUntilNs) {
+    for (;;) {
       const feed = nextTurn(feeds, this.#clock.nowNs)
-      if (feed === undefined) break
+      if (feed === undefined || this.#readNs(feed) >= request.feedUntilNs) break
       if (feed.readyNs > this.#clock.nowNs) {
         this.#clock.passTo(Math.min(feed.readyNs, request.feedUntilNs))
+        if (feed.readyNs >= request.feedUntilNs) break
         continue
       }
-      if (feed.at === feed.count) feed.refill(keep)
+      if (feed.at === feed.count) feed.refill((batch, count) => this.#keep(feed, batch, count, request))
       if (feed.exhausted) continue
       const flows = feeds.length === 1 ? 1 : feeds.filter((other) => isRival(other, feed)).length
       if (this.#turn(feed, flows, request, totals) === 0) break
@@ -114,12 +117,22 @@ export class Sender {
   }
 
   /** Xen's rule: one look at the log a batch, and what the guest was at again is left out. */
-  #keep(batch: Uint32Array, count: number, request: CopyRequest): number {
+  #keep(feed: Feed, batch: Uint32Array, count: number, request: CopyRequest): number {
     if (!request.skipRedirtied && !request.skipAccessed) return count
-    this.#guest.advance(this.#clock.nowNs)
+    this.#guest.advance(this.#readNs(feed))
     const { memory } = this.#guest
     const kept = request.skipRedirtied ? request.skipped.takeFrom(batch, count, memory.dirty) : count
     return request.skipAccessed ? request.skipped.takeFrom(batch, kept, this.#guest.accessed) : kept
+  }
+
+  /** When the page is read that leaves now: the kernel holds so much before it, unless the lane waits for its own limit. */
+  #readNs({ lane, pcp }: Feed): number {
+    const { nowNs } = this.#clock
+    const { unsentBytes = 0 } = this.#link
+    const rateBps = this.#wire.rateBps(pcp, 1)
+    if (unsentBytes === 0 || (lane.rateLimitBps ?? Number.POSITIVE_INFINITY) < rateBps) return nowNs
+    const aheadNs = (wireBits(this.#link, unsentBytes) * 1e9) / rateBps
+    return Math.max(this.#beganNs, Math.round(nowNs - aheadNs))
   }
 
   /** Sends the next few pages of a lane; returns how many arrived before it was time to give up. */
@@ -129,11 +142,12 @@ export class Sender {
     const startNs = this.#clock.nowNs
     const rawBits = wireBits(this.#link, pageBytes + this.#link.messageHeaderBytes)
     const pageNs = (rawBits * 1e9) / this.#wire.rateBps(feed.pcp, flows)
-    const startable = Math.ceil((request.feedUntilNs - startNs) / pageNs)
+    const readNs = this.#readNs(feed)
+    const startable = Math.ceil((request.feedUntilNs - readNs) / pageNs)
     const short = rateLimitBps !== undefined || encoding !== undefined
     const longest = short ? pagesPerShortTurn : flows > 1 ? pagesPerSharedTurn : pagesPerTurn
     const count = Math.max(1, Math.min(feed.count - feed.at, longest, startable))
-    this.#guest.advance(startNs)
+    this.#guest.advance(readNs)
     const payloadBytes =
       encoding === undefined ? count * pageBytes : this.#encode(feed, count, this.#encoder(encoding))
     const bits = wireBits(this.#link, payloadBytes + count * this.#link.messageHeaderBytes)
