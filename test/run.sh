@@ -23,14 +23,9 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 status=0
-if [ $# -eq 0 ]; then
-  set -- /
-  # The tests run all the same: somebody who reads the totals wants to know both.
-  node_modules/.bin/biome ci --colors=off . || status=1
-  node_modules/.bin/knip --no-progress || status=1
-  [ $status = 0 ] || echo 'pagewire tests: the linter or the search for dead code complained, see above' >&2
-  [ "$(id -u)" = 0 ] || echo 'pagewire tests: not root, so the tests on network namespaces are skipped' >&2
-fi
+everything=
+[ $# -gt 0 ] || everything=1
+[ -z "$everything" ] || set -- /
 
 files=$(for word in "$@"; do find build/test -name '*.test.js' -path "*$word*"; done | sort -u)
 [ -n "$files" ] || {
@@ -44,7 +39,7 @@ for file in $files; do
     */netns/dataplane-vlan.test.js) vlan=$file ;;
     # What these say holds at any speed.
     */netns/hostile.* | */netns/lab-marks.* | */netns/marked-socket.* | */netns/schemes.* | */netns/tunnel.* | \
-      */report/* | */uml/*) together="$together $file" ;;
+      */report/* | */uml/* | */cli/analyze-fuzz.*) together="$together $file" ;;
     # These measure rates or times, or take stock of the whole box.
     */netns/*) alone="$alone $file" ;;
     *) beside="$beside $file" ;;
@@ -66,6 +61,13 @@ if [ -n "$vlan" ] && ! sh netns-scripts/doctor.sh 2>/dev/null | grep -q '^yes 80
   guest=$!
 else
   alone="$alone $vlan"
+fi
+if [ -n "$everything" ]; then
+  # The tests run all the same: somebody who reads the totals wants to know both.
+  node_modules/.bin/biome ci --colors=off . || status=1
+  node_modules/.bin/knip --no-progress || status=1
+  [ $status = 0 ] || echo 'pagewire tests: the linter or the search for dead code complained, see above' >&2
+  [ "$(id -u)" = 0 ] || echo 'pagewire tests: not root, so the tests on network namespaces are skipped' >&2
 fi
 tests 1 "$work/beside.tap" $beside || status=1
 if [ -n "$guest" ]; then

@@ -29,7 +29,8 @@ export class Destination {
       this.#versions.follow(versions, batch, from, to),
       'no page arrives with an older version than the one applied',
     )
-    this.#here.addList(batch, from, to)
+    // After the first round every page is.
+    if (this.#here.count < this.#here.capacity) this.#here.addList(batch, from, to)
     sent.addList(batch, from, to)
   }
 

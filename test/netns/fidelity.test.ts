@@ -29,7 +29,7 @@ test('processes that take the processors away', { skip: needsRoot }, async (t) =
   const out = join(temporaryDirectory(t), 'run')
   // The run's own processes go before ordinary ones; these hogs go before them, and there is work to do.
   const load = 'cross_traffic=[{kind: udp-cbr, rate: 150mbit}, {kind: tcp-bulk, flows: 4}]'
-  const finished = run(out, [load, 'guest.memory=128MiB', 'migration.max_total_time=5s'])
+  const finished = run(out, [load, 'guest.memory=128MiB', 'migration.max_total_time=4s'])
   await until('pages are being sent', () => eventsOf(out).includes('"do":"copy"'))
   hogs(t, 24)
   const { code, result } = await finished
@@ -96,11 +96,11 @@ function eventsOf(out: string): string {
   return existsSync(file) ? readFileSync(file, 'utf8') : ''
 }
 
-/** Busy processes that outrank ours, until the test ends; each ends by itself after 6 seconds. */
+/** Busy processes that outrank ours, until the test ends; each ends by itself after 5 seconds. */
 function hogs(t: TestContext, count: number): void {
   for (let i = 0; i < count; i++) {
     const busy = `require('node:fs').writeFileSync('/proc/self/autogroup', '-20')
-      const end = Date.now() + 6000; while (Date.now() < end);`
+      const end = Date.now() + 5000; while (Date.now() < end);`
     const child = spawn('nice', ['-n', '-20', process.execPath, '-e', busy], {
       stdio: 'ignore',
       detached: true,

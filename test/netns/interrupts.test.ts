@@ -13,7 +13,7 @@ import { namespaces, needsRoot, testSpec } from './support.js'
 const slow = [
   ...small,
   'link.rate=20mbit',
-  'guest.memory=8MiB',
+  'guest.memory=5MiB',
   'cross_traffic=[{kind: udp-cbr, rate: 10mbit}]',
 ]
 

@@ -26,13 +26,13 @@ test('marked keeps nine tenths of its goodput under contention, unmarked at most
 }, async (t) => {
   const directory = temporaryDirectory(t)
   // A guest kernel's timers are coarse: whether the run is valid is for the tests of the gate.
-  const alone = await run(join(directory, 'alone'), [...modest, 'cross_traffic=[]'])
+  const alone = await run(join(directory, 'alone'), [...modest, 'cross_traffic=[]', 'client.rate=0'])
   const marked = await run(join(directory, 'marked'), [...modest, contention])
   const plain = await run(join(directory, 'unmarked'), [
     ...modest,
     contention,
     ...unmarked,
-    'migration.max_total_time=4s',
+    'migration.max_total_time=3s',
     'client.rate=0',
   ])
   // Whenever the guest kernel's only processor is away its shaper stands still, and nobody gets anything: goodput is

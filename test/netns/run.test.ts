@@ -50,7 +50,7 @@ test('default scenario: marked keeps the goodput it has alone, unmarked does not
 
 test('a switch without QoS: the mark brings nothing', { skip: needsRoot }, async (t) => {
   const directory = temporaryDirectory(t)
-  const fifo = ['link.discipline=fifo', 'migration.max_total_time=7s']
+  const fifo = ['link.discipline=fifo', 'migration.max_total_time=5s']
   const goodputs = { marked: [] as number[], unmarked: [] as number[] }
   // One run's goodput beside two greedy flows varies by 15 %: where the medians of three are apart, more runs decide.
   let ratio = Number.NaN

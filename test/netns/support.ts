@@ -126,7 +126,7 @@ export async function flood(lab: Lab, wish: Flood): Promise<FloodResult> {
 
 /**
  * Bits per second that each of two classes gets through the congested port while both offer more than the whole link.
- * A loaded box, or a guest kernel's only processor, may not offer that much: only a second and a half in which the port
+ * A loaded box, or a guest kernel's only processor, may not offer that much: only a second in which the port
  * was busy and both queues overflowed says what the port does, and up to five are looked at.
  */
 export async function servedSideBySide(
@@ -135,15 +135,15 @@ export async function servedSideBySide(
 ): Promise<readonly [number, number]> {
   const found: string[] = []
   for (let i = 0; i < 5; i++) {
-    const size = { to: 'destination', rateBps: 1.4 * testRateBps, seconds: 3.5 } as const
+    const size = { to: 'destination', rateBps: 1.4 * testRateBps, seconds: 3 } as const
     const floods = Promise.all([
       flood(lab, { from: 'source', vlan: 'migration', dscp: dscpOf(names[0]), ...size }),
       flood(lab, { from: 'neighbour', vlan: 'tenants', dscp: dscpOf(names[1]), ...size }),
     ])
-    await pause(1200) // both have started, and neither ends before the window does
+    await pause(1000) // both have started, and neither ends before the window does
     const read = async () => ({ atMs: performance.now(), queues: await lab.counters() })
     const before = await read()
-    await pause(1500)
+    await pause(1200)
     const after = await read()
     await floods
     const [first, second] = names.map((name) => {
