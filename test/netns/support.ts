@@ -165,7 +165,13 @@ export async function exchangeTcp(
   wish: Pick<Flood, 'from' | 'to' | 'vlan' | 'dscp'>,
 ): Promise<void> {
   const address = lab.address(wish.to, wish.vlan)
-  const server = runPerl(lab, wish.to, serverProgram, [address, dsField(wish.dscp)])
+  let listens = (): void => {}
+  const listening = new Promise<void>((resolve) => {
+    listens = resolve
+  })
+  const server = runPerl(lab, wish.to, serverProgram, [address, dsField(wish.dscp)], listens)
+  // The kernel would refuse an earlier client by itself, in a frame that no socket has marked.
+  await Promise.race([listening, server])
   await runPerl(lab, wish.from, clientProgram, [address, dsField(wish.dscp)])
   await server
 }
@@ -311,6 +317,7 @@ setsockopt($s, IPPROTO_IP, IP_TOS, pack('i', $tos)) or die "tos: $!";
 setsockopt($s, SOL_SOCKET, SO_REUSEADDR, 1);
 bind($s, sockaddr_in(7777, inet_aton($at))) or die "bind: $!";
 listen($s, 1) or die "listen: $!";
+syswrite(STDOUT, "listening\\n");
 accept(my $c, $s) or die "accept: $!";
 while (sysread($c, my $got, 65536)) { syswrite($c, $got) }`
 
@@ -318,14 +325,9 @@ const clientProgram = `
 use Socket;
 my ($to, $tos) = @ARGV;
 alarm 10;
-my $s;
-for (1 .. 50) {
-  socket($s, PF_INET, SOCK_STREAM, 0) or die "socket: $!";
-  setsockopt($s, IPPROTO_IP, IP_TOS, pack('i', $tos)) or die "tos: $!";
-  last if connect($s, sockaddr_in(7777, inet_aton($to)));
-  die "connect: $!" if $_ == 50;
-  select(undef, undef, undef, 0.05);
-}
+socket(my $s, PF_INET, SOCK_STREAM, 0) or die "socket: $!";
+setsockopt($s, IPPROTO_IP, IP_TOS, pack('i', $tos)) or die "tos: $!";
+connect($s, sockaddr_in(7777, inet_aton($to))) or die "connect: $!";
 syswrite($s, 'x' x 5000);
 my $got = 0;
 while ($got < 5000) { $got += sysread($s, my $piece, 65536) || die "closed early" }
@@ -337,12 +339,14 @@ async function runPerl(
   host: HostName,
   program: string,
   args: readonly (string | number)[],
+  onOutput = (): void => {},
 ): Promise<string> {
   const [command = '', ...rest] = [...lab.inside(host), 'perl', '-MErrno', '-e', program, ...args.map(String)]
   const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'inherit'] })
   let text = ''
   child.stdout.on('data', (chunk: Buffer) => {
     text += chunk.toString()
+    onOutput()
   })
   const status = await ended(child)
   if (status !== 0) throw new Error(`the traffic program ended with ${status}`)
