@@ -31,7 +31,7 @@ import {
   readCounters,
   readQueueDump,
 } from './read-back.js'
-import { missingFeatures, missingTool, projectRoot, requireLab } from './requirements.js'
+import { missingFeatures, missingTool, netnsScript, projectRoot, requireLab } from './requirements.js'
 import {
   addressOf,
   type CapturePoint,
@@ -112,7 +112,7 @@ export async function labUp(spec: LabSpec, options: LabOptions = {}): Promise<La
   const awake = options.keep ? undefined : keepProcessorsAwake()
   try {
     const object = spec.dataplane === 'tc-bpf' ? await dataplaneObject(spec, manifest.directory) : ''
-    const argv = [script('up.sh'), ...upArguments(spec, object)]
+    const argv = [netnsScript('up.sh'), ...upArguments(spec, object)]
     const outcome = await execute(argv)
     if (outcome.status !== 0) throw await upError(argv, outcome, spec)
     const { applied, differences } = await readBack(spec, awake?.wakeLatencyUs ?? null)
@@ -225,7 +225,7 @@ async function claimName(runId: string, keep: boolean): Promise<Manifest> {
 }
 
 async function takeAway(manifest: Manifest): Promise<void> {
-  const argv = [script('down.sh'), manifest.run_id]
+  const argv = [netnsScript('down.sh'), manifest.run_id]
   const outcome = await execute(argv)
   if (outcome.status !== 0) throw commandFailed(argv, outcome)
   await forget(manifest)
@@ -237,7 +237,7 @@ async function dataplaneObject(spec: LabSpec, directory: string): Promise<string
   if (existsSync(shared) && sameMarks(spec.marking, defaultTable)) return shared
   requireLab(['clang'])
   const own = join(directory, 'lab.o')
-  const argv = [script('compile-bpf.sh'), own, ...[...pcpByDscp(spec.marking)].map(String)]
+  const argv = [netnsScript('compile-bpf.sh'), own, ...[...pcpByDscp(spec.marking)].map(String)]
   const outcome = await execute(argv)
   if (outcome.status === 0) return own
   if (outcome.status === 3) throw missingTool('clang')
@@ -263,8 +263,4 @@ async function upError(argv: readonly string[], outcome: CommandOutcome, spec: L
 
 function namespaceExists(name: string): boolean {
   return existsSync(join('/run/netns', name))
-}
-
-function script(name: string): string {
-  return join(projectRoot, 'netns-scripts', name)
 }

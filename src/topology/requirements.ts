@@ -196,7 +196,7 @@ function workingFeatures(): Promise<ReadonlySet<string> | undefined> {
   const path = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`
   const options = { timeout: 60_000, env: { ...process.env, PATH: path } }
   return new Promise((resolve) => {
-    execFile(join(projectRoot, 'netns-scripts', 'doctor.sh'), options, (error, stdout) => {
+    execFile(netnsScript('doctor.sh'), options, (error, stdout) => {
       const words = stdout.matchAll(/^yes (.+)$/gm)
       resolve(error === null ? new Set([...words].map((match) => match[1] ?? '')) : undefined)
     })
@@ -287,3 +287,8 @@ export function chooseDataplane(checks: readonly Check[]): {
 
 /** build/src/topology/requirements.js is three levels below the root of the package. */
 export const projectRoot = fileURLToPath(new URL('../../..', import.meta.url))
+
+/** Where a script of the lab is. */
+export function netnsScript(name: string): string {
+  return join(projectRoot, 'netns-scripts', name)
+}
