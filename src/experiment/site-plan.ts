@@ -101,6 +101,8 @@ class Walk {
   readonly #holders = new Map<PlannedSite, BlockStore>()
   #contents: number
   readonly #predicted = new Map<number, Promise<Omit<SiteMove, 'at_h' | 'from' | 'to'>>>()
+  /** The migration to a site that has none of the disk: the same whatever a replica lacks. */
+  #toNowhere: Promise<Migrated> | undefined
   readonly moves: SiteMove[] = []
   syncedBlocks = 0
   cost = 0
@@ -230,10 +232,9 @@ class Walk {
 
   async #predict(unsynced: number): Promise<Omit<SiteMove, 'at_h' | 'from' | 'to'>> {
     const { totalBlocks, blockBytes } = this.#scenario.guest.disk
-    const [there, nowhere] = [
-      await migrated(this.#scenario, 1 - unsynced / totalBlocks),
-      await migrated(this.#scenario, 0),
-    ]
+    const there = await migrated(this.#scenario, 1 - unsynced / totalBlocks)
+    this.#toNowhere ??= migrated(this.#scenario, 0)
+    const nowhere = await this.#toNowhere
     return {
       unsynced_blocks: unsynced,
       unsynced_bytes: unsynced * blockBytes,
