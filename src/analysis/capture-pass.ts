@@ -45,7 +45,7 @@ export class CapturePass {
     this.clock = new SeriesClock(intervalNs)
     this.classes = new ClassTable(this.clock, arena)
     this.directionSeries = seriesOfFlows ? [] : undefined
-    this.migrations = new MigrationWatch(this.flows, pageDots)
+    this.migrations = new MigrationWatch(this.flows, this.directions, pageDots)
   }
 
   get bytes(): number {
@@ -121,7 +121,7 @@ export class CapturePass {
     batch.show(i, frame)
     this.directions.takeOther(row, i, frame)
     if (this.directions.repeated > 0) this.classOf(batch, i).retransmits++
-    this.lookInto(row, frame)
+    this.migrations.segment(row, frame)
   }
 
   private classOf(batch: SegmentBatch, i: number): ClassCounters {
@@ -131,7 +131,7 @@ export class CapturePass {
   private takeTcp(found: number, frame: Frame): void {
     const direction = this.connectionOf(found, frame)
     this.directions.take(direction, frame)
-    this.lookInto(direction, frame)
+    this.migrations.segment(direction, frame)
   }
 
   /** The row for a segment of the flow that has row `found`: a new one for a SYN that opens another connection. */
@@ -141,13 +141,6 @@ export class CapturePass {
     const row = this.flows.reopen(frame)
     this.add()
     return row
-  }
-
-  private lookInto(direction: number, frame: Frame): void {
-    const { directions, migrations } = this
-    migrations.segment(direction, frame)
-    directions.ignorePayload(direction, migrations.ignores(direction))
-    directions.ignorePayload(direction ^ 1, migrations.ignores(direction ^ 1))
   }
 
   private add(): void {

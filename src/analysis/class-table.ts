@@ -29,7 +29,11 @@ export class ClassCounters {
     arena: WasmArena,
   ) {
     this.series = new Series(clock)
-    this.roundTrips = new Histogram((size) => new Uint32Array(arena.buffer, arena.allocate(4 * size), size))
+    this.roundTrips = new Histogram((size) => {
+      // The memory may grow: only then is there a view of all of it.
+      const place = arena.allocate(4 * size)
+      return new Uint32Array(arena.buffer, place, size)
+    })
   }
 
   count(frame: Frame): void {

@@ -113,7 +113,7 @@ export function durationBucketCode(ns: Local, bucket: Local, word: Local): reado
   ]
 }
 
-/** `add` as code, and `then`; or `otherwise` if the histogram has no such bucket. `at` is free for its use. */
+/** `add` as code, and `then`; or `otherwise` if the histogram has begun and has no such bucket. `at` is free for its use. */
 export function addDurations(
   place: Code,
   bucket: Code,
@@ -124,15 +124,25 @@ export function addDurations(
 ): Code {
   const n = i32.constant
   const from = i32.subtract(bucket, i32.load(place, 4 * first))
-  return when(
-    i32.below(from, i32.load(place, 4 * size)),
-    [
-      at.set(i32.load(place, 4 * elsewhere)),
-      when(i32.equal(at.get, n(0)), [at.set(i32.add(place, n(4 * counts)))]),
-      at.set(i32.add(at.get, i32.shiftLeft(from, n(2)))),
-      i32.store(at.get, 0, i32.add(i32.load(at.get), count)),
-      then,
-    ],
-    otherwise,
-  )
+  const begin = [
+    at.set(i32.subtract(bucket, n(margin))),
+    when(i32.less(at.get, n(0)), [at.set(n(0))]),
+    when(i32.less(n(allBuckets - fewBuckets), at.get), [at.set(n(allBuckets - fewBuckets))]),
+    i32.store(place, 4 * first, at.get),
+    i32.store(place, 4 * size, n(fewBuckets)),
+  ]
+  return [
+    when(i32.equal(i32.load(place, 4 * size), n(0)), begin),
+    when(
+      i32.below(from, i32.load(place, 4 * size)),
+      [
+        at.set(i32.load(place, 4 * elsewhere)),
+        when(i32.equal(at.get, n(0)), [at.set(i32.add(place, n(4 * counts)))]),
+        at.set(i32.add(at.get, i32.shiftLeft(from, n(2)))),
+        i32.store(at.get, 0, i32.add(i32.load(at.get), count)),
+        then,
+      ],
+      otherwise,
+    ),
+  ]
 }

@@ -32,9 +32,9 @@ const openedByLow = 5
 const mark = 6
 const keyWidth = 8
 
-/** Sizes at first; both double when they have to. */
-const firstSlots = 1 << 12
-const firstKeys = 1 << 6
+/** Sizes at first; both double when they have to. What is not used yet of the keys takes up addresses but no memory. */
+const firstSlots = 1 << 15
+const firstKeys = firstSlots / 2
 
 /** Who talks with whom. `a` sent the first frame. */
 export interface FlowName {
@@ -50,13 +50,13 @@ export interface FlowName {
 }
 
 export class FlowTable {
-  count = 0
   private slotsPlace: number
   private slots: Int32Array
   private keysPlace: number
   private keys: Int32Array
   private finder: ((...args: number[]) => number) | undefined
-  private readonly changed: Int32Array
+  /** Flows; and how many frames of the last batch were of another flow than the one before. */
+  private readonly counted: Int32Array
   private readonly addresses = new AddressBook()
   // The key of the frame at hand.
   private low = 0
@@ -77,12 +77,17 @@ export class FlowTable {
     this.slots = new Int32Array(arena.buffer, this.slotsPlace, firstSlots).fill(none)
     this.keysPlace = arena.allocate(4 * keyWidth * firstKeys)
     this.keys = new Int32Array(arena.buffer, this.keysPlace, keyWidth * firstKeys)
-    this.changed = new Int32Array(arena.buffer, arena.allocate(4), 1)
+    const counters = arena.allocate(8)
+    this.counted = new Int32Array(arena.buffer, counters, 2)
+  }
+
+  get count(): number {
+    return this.counted[0]!
   }
 
   /** How many of the frames that `findBatch` found last were of another flow than the one before. */
   get changes(): number {
-    return this.changed[0]!
+    return this.counted[1]!
   }
 
   /** The row of the frame's direction, or -1 for a frame that is not IP. `count` tells whether the flow is new. */
@@ -98,25 +103,13 @@ export class FlowTable {
    * be that of another connection; returns where.
    */
   findBatch(batch: SegmentBatch, first: number): number {
-    const { count, fields } = batch
-    this.finder ??= flowFinder(this.arena, batch, this.changed.byteOffset)
-    this.changed[0] = 0
-    const find = (from: number): number =>
-      this.finder!(this.slotsPlace, this.slots.length - 1, this.keysPlace, from, count)
-    for (let i = find(first); i < count; i = find(i + 1)) {
-      const at = segmentWidth * i
-      const flows = this.count
-      const row = this.lookUp(
-        fields[at + segmentSource]!,
-        fields[at + segmentDestination]!,
-        fields[at + segmentPorts]!,
-        protocolTcp,
-        fields[at + segmentMarks]!,
-      )
-      if (flows === this.count) return i
-      fields[at + segmentRow] = row
+    this.finder ??= flowFinder(this.arena, batch, this.counted.byteOffset)
+    this.counted[1] = 0
+    for (let at = first; ; ) {
+      this.makeRoom()
+      at = this.finder(this.slotsPlace, this.slots.length - 1, this.keysPlace, at, batch.count)
+      if (at === batch.count || !this.isFull) return at
     }
-    return count
   }
 
   /** Makes a new flow of the frame that `rowOf` was last asked for; it takes the place of the one it has the key of. */
@@ -198,16 +191,9 @@ export class FlowTable {
   }
 
   private insert(marks: number): number {
-    const flow = this.count++
-    if (this.count * keyWidth > this.keys.length) {
-      const size = 2 * this.keys.length
-      this.keysPlace = this.arena.allocate(4 * size)
-      const larger = new Int32Array(this.arena.buffer, this.keysPlace, size)
-      larger.set(this.keys)
-      this.arena.giveBack(this.keys.byteOffset, this.keys.byteLength)
-      this.keys = larger
-    }
-    if (this.count > this.slots.length / 2) this.growSlots(flow)
+    this.makeRoom()
+    const flow = this.count
+    this.counted[0] = flow + 1
     const key = flow * keyWidth
     this.keys[key + lowAddress] = this.low
     this.keys[key + highAddress] = this.high
@@ -256,12 +242,25 @@ export class FlowTable {
     }
   }
 
-  private growSlots(flows: number): void {
-    const size = 2 * this.slots.length
-    this.arena.giveBack(this.slotsPlace, this.slots.byteLength)
-    this.slotsPlace = this.arena.allocate(4 * size)
-    this.slots = new Int32Array(this.arena.buffer, this.slotsPlace, size).fill(none)
-    for (let flow = 0; flow < flows; flow++) {
+  /** Whether there is no room for one more flow. There are two slots for a key. */
+  private get isFull(): boolean {
+    return keyWidth * this.count === this.keys.length
+  }
+
+  private makeRoom(): void {
+    if (!this.isFull) return
+    const { arena } = this
+    const keys = 2 * this.keys.length
+    this.keysPlace = arena.allocate(4 * keys)
+    const larger = new Int32Array(arena.buffer, this.keysPlace, keys)
+    larger.set(this.keys)
+    arena.giveBack(this.keys.byteOffset, this.keys.byteLength)
+    this.keys = larger
+    const slots = 2 * this.slots.length
+    arena.giveBack(this.slotsPlace, this.slots.byteLength)
+    this.slotsPlace = arena.allocate(4 * slots)
+    this.slots = new Int32Array(arena.buffer, this.slotsPlace, slots).fill(none)
+    for (let flow = 0; flow < this.count; flow++) {
       if (this.keys[flow * keyWidth + nextInSlot] !== unlinked) this.link(flow)
     }
   }
@@ -285,10 +284,11 @@ function slotOf(low: number, high: number, ports: number, protocol: number): num
 }
 
 /**
- * `lookUp` for the frames of a batch. Parameters: where the slots are, their mask, where the keys are, and the frames to
- * look up. Counts changes at `changed`. Returns the first frame of which the flow is not known yet, or that is a SYN.
+ * `lookUp` for the frames of a batch. Parameters: where the slots are, their mask (one less than twice the flows that
+ * there is room for), where the keys are, and the frames to look up. Counts flows and changes at `counters`. Returns the
+ * first frame that is the SYN of a flow that is known, or of a flow that there is no room for.
  */
-function flowFinder(arena: WasmArena, batch: SegmentBatch, changed: number): (...args: number[]) => number {
+function flowFinder(arena: WasmArena, batch: SegmentBatch, counters: number): (...args: number[]) => number {
   const code = new WasmFunction()
   const slots = code.parameter()
   const mask = code.parameter()
@@ -307,6 +307,7 @@ function flowFinder(arena: WasmArena, batch: SegmentBatch, changed: number): (..
   const hash = code.local('i32')
   const flow = code.local('i32')
   const key = code.local('i32')
+  const isKnown = code.local('i32')
   // The key of the flow at hand.
   const lastLow = code.local('i32')
   const lastHigh = code.local('i32')
@@ -316,13 +317,29 @@ function flowFinder(arena: WasmArena, batch: SegmentBatch, changed: number): (..
   const of = (field: number): Code => i32.load(segment.get, 4 * field)
   const ofKey = (field: number): Code => i32.load(key.get, 4 * field)
   const mixed = (bits: number): Code => i32.xor(hash.get, i32.shiftRight(hash.get, n(bits)))
+  const setKey = (field: number, value: Code): Code => i32.store(key.get, 4 * field, value)
+  /** `hash` is the address of the slot. */
+  const insert = [
+    flow.set(i32.load(n(counters))),
+    leaveIf(i32.equal(flow.get, i32.shiftRight(i32.add(mask.get, n(1)), n(1))), 2),
+    key.set(i32.add(keys.get, i32.multiply(flow.get, n(4 * keyWidth)))),
+    setKey(lowAddress, low.get),
+    setKey(highAddress, high.get),
+    setKey(keyPorts, sorted.get),
+    setKey(keyProtocol, n(protocolTcp)),
+    setKey(nextInSlot, i32.load(hash.get)),
+    setKey(openedByLow, fromLow.get),
+    setKey(mark, of(segmentMarks)),
+    i32.store(hash.get, 0, flow.get),
+    i32.store(n(counters), 0, i32.add(flow.get, n(1))),
+    isKnown.set(n(0)),
+  ]
   return code.compile(
     arena,
     lastFlow.set(n(none)),
     loop(
       leaveIf(i32.atLeast(i.get, count.get)),
       segment.set(i32.add(n(batch.rows), i32.multiply(i.get, n(4 * segmentWidth)))),
-      leaveIf(i32.equal(i32.and(of(segmentFlags), n((flagSyn | flagAck) << 16)), n(flagSyn << 16))),
       source.set(of(segmentSource)),
       destination.set(of(segmentDestination)),
       ports.set(of(segmentPorts)),
@@ -337,6 +354,7 @@ function flowFinder(arena: WasmArena, batch: SegmentBatch, changed: number): (..
         [low.set(destination.get), high.set(source.get), sorted.set(turned.get)],
       ),
       flow.set(lastFlow.get),
+      isKnown.set(n(1)),
       when(
         i32.or(
           i32.or(i32.xor(low.get, lastLow.get), i32.xor(high.get, lastHigh.get)),
@@ -350,8 +368,8 @@ function flowFinder(arena: WasmArena, batch: SegmentBatch, changed: number): (..
             ),
           ),
           hash.set(i32.multiply(mixed(15), n(factors.mix))),
-          hash.set(i32.and(mixed(13), mask.get)),
-          flow.set(i32.load(i32.add(slots.get, i32.shiftLeft(hash.get, n(2))))),
+          hash.set(i32.add(slots.get, i32.shiftLeft(i32.and(mixed(13), mask.get), n(2)))),
+          flow.set(i32.load(hash.get)),
           loop(
             leaveIf(i32.equal(flow.get, n(none))),
             key.set(i32.add(keys.get, i32.multiply(flow.get, n(4 * keyWidth)))),
@@ -367,13 +385,19 @@ function flowFinder(arena: WasmArena, batch: SegmentBatch, changed: number): (..
             flow.set(ofKey(nextInSlot)),
             again,
           ),
-          leaveIf(i32.equal(flow.get, n(none)), 1),
+          when(i32.equal(flow.get, n(none)), insert),
           lastLow.set(low.get),
           lastHigh.set(high.get),
           lastPorts.set(sorted.get),
           lastFlow.set(flow.get),
-          i32.store(n(changed), 0, i32.add(i32.load(n(changed)), n(1))),
+          i32.store(n(counters), 4, i32.add(i32.load(n(counters), 4), n(1))),
         ],
+      ),
+      leaveIf(
+        i32.and(
+          isKnown.get,
+          i32.equal(i32.and(of(segmentFlags), n((flagSyn | flagAck) << 16)), n(flagSyn << 16)),
+        ),
       ),
       // Row 2 n is the direction of whoever sent the first frame.
       key.set(i32.add(keys.get, i32.multiply(flow.get, n(4 * keyWidth)))),

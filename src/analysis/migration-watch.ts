@@ -18,6 +18,7 @@ import {
   searchBytes,
 } from './qemu-stream.js'
 import { StreamAssembler, type StreamParser } from './stream-assembler.js'
+import type { TcpTable } from './tcp-table.js'
 
 /** The part `migration` of the analysis document. */
 export interface MigrationDocument {
@@ -54,11 +55,8 @@ export interface StreamDocument {
 }
 
 const newRow = 0
-const dismissed = 1
-const candidate = 2
-const active = 3
-/** Its SYN was seen, and nothing of the stream yet. */
-const opened = 4
+const candidate = 1
+const active = 2
 
 /** Streams without a visible start that are looked into at one time: 2 MiB of memory. */
 const maxCandidates = 64
@@ -87,6 +85,9 @@ interface Migration extends FoundMigration {
   readonly streams: Stream[]
 }
 
+/** What is kept of each direction: whether its stream's start was seen, and whether its payload is of interest. */
+type Payloads = Pick<TcpTable, 'startsStream' | 'ignoresPayload' | 'ignorePayload' | 'watchPayload'>
+
 export class MigrationWatch {
   private states = new Uint8Array(64)
   private readonly streams = new Map<number, StreamAssembler>()
@@ -98,22 +99,17 @@ export class MigrationWatch {
   /** With `dots`, every page is kept for the picture. */
   constructor(
     private readonly flows: FlowTable,
+    private readonly payloads: Payloads,
     private readonly dots: boolean,
   ) {}
 
-  /** Whether the payload of direction `row` is known to be of no interest. */
-  ignores(row: number): boolean {
-    return this.states[row] === dismissed
-  }
-
   /** Takes a TCP segment of direction `row`. */
   segment(row: number, frame: Frame): void {
-    if (row >= this.states.length) this.grow(row)
-    const state = this.states[row]!
-    if (state === dismissed) return
     const isSyn = (frame.flags & flagSyn) !== 0
-    if (frame.payloadLength === 0 && !isSyn) return
-    if (state === newRow || state === opened) this.meet(row, frame, isSyn)
+    if ((frame.payloadLength === 0 && !isSyn) || this.payloads.ignoresPayload(row)) return
+    if (row >= this.states.length) this.grow(row)
+    // Payload that comes with the SYN is not looked at.
+    if (this.states[row] === newRow && !isSyn) this.meet(row, frame)
     this.streams.get(row)?.segment(frame)
   }
 
@@ -139,17 +135,14 @@ export class MigrationWatch {
     return largest?.session.of.track.pageDots()
   }
 
-  /** First segment of a direction: a start, or the middle of a stream. */
-  private meet(row: number, frame: Frame, isSyn: boolean): void {
-    if (isSyn) {
-      this.states[row] = opened
-      return
-    }
+  /** First payload of a direction: the start or the middle of a stream. */
+  private meet(row: number, frame: Frame): void {
     const magic = frame.payload + 4 <= frame.end ? frame.view.getUint32(frame.payload) : 0
     if (magic === qemuMagic) this.beginQemu(row, false)
     else if (magic === pagewireMagic) this.beginPagewire(row, frame.payloadLength)
-    else if (this.states[row] === opened || frame.payload + frame.payloadLength > frame.end) this.dismiss(row)
-    else if (this.candidates >= maxCandidates) {
+    else if (this.payloads.startsStream(row) || frame.payload + frame.payloadLength > frame.end) {
+      this.dismiss(row)
+    } else if (this.candidates >= maxCandidates) {
       this.overlooked++
       this.dismiss(row)
     } else this.probe(row)
@@ -157,7 +150,8 @@ export class MigrationWatch {
 
   private dismiss(row: number): void {
     if (this.states[row] === candidate) this.candidates--
-    this.states[row] = dismissed
+    this.states[row] = newRow
+    this.payloads.ignorePayload(row)
     this.streams.delete(row)
   }
 
@@ -242,6 +236,7 @@ export class MigrationWatch {
     fromSource: boolean,
   ): void {
     this.states[row] = active
+    this.payloads.watchPayload(row)
     const known = this.streams.get(row)
     const assembler = known ?? new StreamAssembler(parser)
     assembler.parser = parser

@@ -1,33 +1,41 @@
 /**
- * Takes the segments of a batch that there is little to judge about: the next data in order, news in an acknowledgement,
- * and the same acknowledgement again, with or without SACK. Does to the rows what `TcpTable.takeAny` would do, without
+ * Takes the segments of a batch that there is little to judge about: the two SYNs of a connection, the next data in order,
+ * news in an acknowledgement, and the same acknowledgement again, with or without SACK. Does to the rows what `TcpTable.takeAny` would do, without
  * its other questions, and leaves round trips to whoever keeps account of them.
  */
 
-import { flagAck } from '../capture/decode.js'
+import { flagAck, flagSyn } from '../capture/decode.js'
 import {
+  ipBytes,
   optionsOther,
   optionsSackShift,
   optionsStamps,
+  paddedStampsInMemory,
   type SegmentBatch,
   segmentAcknowledgement,
   segmentEcho,
+  segmentEnd,
   segmentFlags,
+  segmentMarks,
   segmentPayload,
   segmentRow,
   segmentSequence,
   segmentStamp,
+  segmentStart,
   segmentWidth,
   segmentWireLength,
+  tcpBytes,
 } from '../capture/segment-batch.js'
 import {
   again,
+  againFrom,
   type Code,
   f64,
   i32,
   type Local,
   leaveIf,
   loop,
+  swapped,
   type WasmArena,
   WasmFunction,
   when,
@@ -43,6 +51,8 @@ import {
   type FlightQueues,
   sinceLimitNs,
 } from './flight-queues.js'
+import { pagewireMagic } from './pagewire-stream.js'
+import { qemuMagic } from './qemu-stream.js'
 import * as tcp from './tcp-row.js'
 
 /** Where the rows of the directions begin. */
@@ -98,6 +108,7 @@ export class OrdinarySegments {
     const flags = code.local('i32')
     const options = code.local('i32')
     const window = code.local('i32')
+    const isFirst = code.local('i32')
     const repeats = code.local('i32')
     const after = code.local('i32')
     const acked = code.local('i32')
@@ -110,6 +121,13 @@ export class OrdinarySegments {
     const bucket = code.local('i32')
     const newest = code.local('i32')
     const ns = code.local('f64')
+    const transport = code.local('i32')
+    const at = code.local('i32')
+    const optionsEnd = code.local('i32')
+    const kind = code.local('i32')
+    const optionBytes = code.local('i32')
+    const value = code.local('i32')
+    const echo = code.local('i32')
     const n = i32.constant
     const of = (field: number): Code => i32.load(segment.get, 4 * field)
     const read = (at: Local, field: number): Code => i32.load(at.get, 4 * field)
@@ -142,7 +160,23 @@ export class OrdinarySegments {
       acked.set(read(other, tcp.lastAck)),
       now.set(f64.load(i32.shiftLeft(i.get, n(3)), batch.times)),
       repeats.set(n(0)),
+      isFirst.set(n(0)),
     ]
+    const big = (address: Code, offset = 0): Code => [
+      scratch.set(i32.load(address, offset)),
+      swapped(scratch),
+    ]
+    // Only one 802.1Q tag can be between the Ethernet header and IP; VLAN 0 is marked as 1.
+    const findTransport = transport.set(
+      i32.add(
+        i32.add(of(segmentStart), n(14 + ipBytes)),
+        i32.shiftLeft(i32.unequal(i32.shiftRight(of(segmentMarks), n(16)), n(0)), n(2)),
+      ),
+    )
+    const payloadAt = i32.add(
+      transport.get,
+      i32.shiftLeft(i32.shiftRight(i32.load8(transport.get, 12), n(4)), n(2)),
+    )
     const leaveUnlessQueueTakesIt = when(
       isChunkEnd(tail),
       [leaveIf(i32.equal(i32.load(free), n(0)), 2)],
@@ -154,6 +188,22 @@ export class OrdinarySegments {
         ]),
       ],
     )
+    const leaveUnlessFirstDataAreOfNoInterest = [
+      leaveIf(
+        i32.unequal(
+          has(read(own, tcp.state), tcp.ignored | tcp.watched | tcp.hasData | tcp.opened),
+          n(tcp.opened),
+        ),
+        2,
+      ),
+      findTransport,
+      at.set(payloadAt),
+      leaveIf(i32.greater(i32.add(at.get, n(4)), of(segmentEnd)), 2),
+      value.set(big(at.get)),
+      leaveIf(i32.equal(value.get, n(pagewireMagic)), 2),
+      leaveIf(i32.equal(value.get, n(qemuMagic)), 2),
+      isFirst.set(n(1)),
+    ]
     const leaveUnlessOrdinary = [
       leaveIf(i32.unequal(has(read(own, tcp.state), tcp.ordinaryMask), n(tcp.ordinary))),
       leaveIf(i32.unequal(has(flags.get, (tcp.flagsOfConnection | flagAck) << 16), n(flagAck << 16))),
@@ -176,9 +226,9 @@ export class OrdinarySegments {
         ],
         [
           leaveIf(i32.less(length.get, n(2)), 1),
-          leaveIf(
+          when(
             i32.unequal(has(read(own, tcp.state), tcp.ignored | tcp.hasData), n(tcp.ignored | tcp.hasData)),
-            1,
+            leaveUnlessFirstDataAreOfNoInterest,
           ),
           // Data that were acknowledged before, and data up to the edge of the window.
           leaveIf(
@@ -262,6 +312,11 @@ export class OrdinarySegments {
         [write(own, tcp.maxInFlight, i32.subtract(after.get, acked.get))],
       ),
       queueIt,
+      when(isFirst.get, [
+        write(own, tcp.state, i32.or(read(own, tcp.state), n(tcp.ignored | tcp.hasData))),
+        scratch.set(rareRow),
+        write(scratch, tcp.seenFrom, sequence.get),
+      ]),
     ])
     const releaseChunk = [
       chunk.set(i32.subtract(head.get, n(chunkBytes))),
@@ -273,6 +328,11 @@ export class OrdinarySegments {
       i32.store(chunk.get, chunkNext, i32.load(free)),
       i32.store(free, 0, chunk.get),
     ]
+    const beginNewest = write(
+      other,
+      tcp.newestRoundTrips,
+      i32.or(i32.shiftLeft(bucket.get, n(tcp.bucketShift)), n(1)),
+    )
     const countRoundTrip = [
       append(this.answers),
       raiseNs(other, tcp.roundTripSumNs, ns.get),
@@ -286,14 +346,20 @@ export class OrdinarySegments {
         ),
         [raise(other, tcp.newestRoundTrips, n(1))],
         [
-          chunk.set(i32.add(otherRareRow, n(tcp.histogramAt))),
-          addDurations(
-            chunk.get,
-            i32.shiftRight(newest.get, n(tcp.bucketShift)),
+          when(
             has(newest.get, tcp.mostNewest),
-            scratch,
-            write(other, tcp.newestRoundTrips, i32.or(i32.shiftLeft(bucket.get, n(tcp.bucketShift)), n(1))),
-            append(this.late),
+            [
+              chunk.set(i32.add(otherRareRow, n(tcp.histogramAt))),
+              addDurations(
+                chunk.get,
+                i32.shiftRight(newest.get, n(tcp.bucketShift)),
+                has(newest.get, tcp.mostNewest),
+                scratch,
+                beginNewest,
+                append(this.late),
+              ),
+            ],
+            [beginNewest],
           ),
         ],
       ),
@@ -325,9 +391,9 @@ export class OrdinarySegments {
         ),
       ]),
     ]
-    const takeStamps = when(has(options.get, optionsStamps), [
+    const readStamps = [
       when(has(read(other, tcp.state), tcp.stampPending), [
-        when(i32.atLeast(i32.subtract(of(segmentEcho), read(other, tcp.stamp)), n(0)), [
+        when(i32.atLeast(i32.subtract(echo.get, read(other, tcp.stamp)), n(0)), [
           write(other, tcp.state, has(read(other, tcp.state), ~tcp.stampPending)),
           ns.set(f64.subtract(now.get, readNs(other, tcp.stampNs))),
           raise(other, tcp.stampedRoundTrips, n(1)),
@@ -336,22 +402,148 @@ export class OrdinarySegments {
         ]),
       ]),
       when(i32.equal(has(read(own, tcp.state), tcp.stampPending), n(0)), [
-        when(i32.unequal(of(segmentStamp), read(own, tcp.stamp)), [
+        when(i32.unequal(value.get, read(own, tcp.stamp)), [
           write(own, tcp.state, i32.or(read(own, tcp.state), n(tcp.stampPending))),
-          write(own, tcp.stamp, of(segmentStamp)),
+          write(own, tcp.stamp, value.get),
           writeNs(own, tcp.stampNs, now.get),
         ]),
       ]),
+    ]
+    const takeStamps = when(has(options.get, optionsStamps), [
+      value.set(of(segmentStamp)),
+      echo.set(of(segmentEcho)),
+      readStamps,
     ])
     const takeSack = when(i32.shiftRight(options.get, n(optionsSackShift)), [
       scratch.set(rareRow),
       raise(scratch, tcp.sackBlocks, i32.shiftRight(options.get, n(optionsSackShift))),
     ])
+    const isOption = (wanted: number, bytes: number): Code =>
+      i32.and(i32.equal(kind.get, n(wanted)), i32.equal(optionBytes.get, n(bytes)))
+    const setScale = (of: Local, shift: Code): Code =>
+      write(
+        of,
+        tcp.state,
+        i32.or(
+          has(read(of, tcp.state), (1 << tcp.scaleShift) - 1),
+          i32.or(n(tcp.scaleKnown), i32.shiftLeft(shift, n(tcp.scaleShift))),
+        ),
+      )
+    const takeStampsAt = (offset: number): readonly Code[] => [
+      value.set(big(at.get, offset)),
+      echo.set(big(at.get, offset + 4)),
+      readStamps,
+    ]
+    const takeOption = [
+      when(isOption(2, 4), [
+        scratch.set(rareRow),
+        write(
+          scratch,
+          tcp.maxSegmentSize,
+          i32.or(i32.shiftLeft(i32.load8(at.get, 2), n(8)), i32.load8(at.get, 3)),
+        ),
+      ]),
+      when(isOption(3, 3), [
+        value.set(i32.load8(at.get, 2)),
+        when(i32.greater(value.get, n(tcp.mostScale)), [value.set(n(tcp.mostScale))]),
+        setScale(own, value.get),
+      ]),
+      when(i32.equal(kind.get, n(5)), [
+        scratch.set(rareRow),
+        raise(scratch, tcp.sackBlocks, i32.shiftRight(i32.subtract(optionBytes.get, n(2)), n(3))),
+      ]),
+      when(isOption(8, 10), takeStampsAt(2)),
+    ]
+    const takeOptionList = [
+      findTransport,
+      at.set(i32.add(transport.get, n(tcpBytes))),
+      optionsEnd.set(payloadAt),
+      when(i32.greater(optionsEnd.get, of(segmentEnd)), [optionsEnd.set(of(segmentEnd))]),
+      when(i32.atLeast(i32.subtract(optionsEnd.get, at.get), n(12)), [
+        when(i32.equal(i32.load(at.get), n(paddedStampsInMemory)), [
+          takeStampsAt(4),
+          at.set(i32.add(at.get, n(12))),
+        ]),
+      ]),
+      loop(
+        leaveIf(i32.atLeast(at.get, optionsEnd.get)),
+        kind.set(i32.load8(at.get)),
+        leaveIf(i32.equal(kind.get, n(0))),
+        when(i32.equal(kind.get, n(1)), [at.set(i32.add(at.get, n(1))), againFrom(1)]),
+        leaveIf(i32.atLeast(i32.add(at.get, n(1)), optionsEnd.get)),
+        optionBytes.set(i32.load8(at.get, 1)),
+        leaveIf(i32.less(optionBytes.get, n(2))),
+        leaveIf(i32.greater(i32.add(at.get, optionBytes.get), optionsEnd.get)),
+        takeOption,
+        at.set(i32.add(at.get, optionBytes.get)),
+        again,
+      ),
+    ]
+    const isAck = has(flags.get, flagAck << 16)
+    const leaveUnlessOpening = [
+      leaveIf(i32.unequal(has(flags.get, tcp.flagsOfConnection << 16), n(flagSyn << 16)), 1),
+      leaveIf(length.get, 1),
+      leaveIf(read(own, tcp.packets), 1),
+      leaveIf(has(read(own, tcp.state), tcp.baseKnown), 1),
+      when(
+        isAck,
+        [
+          leaveIf(
+            i32.unequal(has(read(other, tcp.state), tcp.ordinaryMask | tcp.hasData), n(tcp.ordinary)),
+            2,
+          ),
+          leaveIf(i32.greater(i32.subtract(acknowledgement.get, read(other, tcp.toBeAcked)), n(0)), 2),
+        ],
+        [leaveIf(read(other, tcp.packets), 2)],
+      ),
+    ]
+    const openHandshake = (of: Local, rare: Code): readonly Code[] => [
+      write(of, tcp.state, i32.or(read(of, tcp.state), n(tcp.handshakeOpen))),
+      scratch.set(rare),
+      writeNs(scratch, tcp.synNs, now.get),
+    ]
+    const takeOpening = [
+      scratch.set(rareRow),
+      writeNs(scratch, tcp.firstNs, now.get),
+      write(scratch, tcp.syns, n(1)),
+      write(scratch, tcp.base, sequence.get),
+      write(own, tcp.packets, n(1)),
+      writeNs(own, tcp.bytes, f64.fromSigned(of(segmentWireLength))),
+      when(isAck, [], [openHandshake(own, rareRow), openHandshake(other, otherRareRow)]),
+      after.set(i32.add(sequence.get, n(1))),
+      write(own, tcp.next, after.get),
+      writeNs(own, tcp.nextNs, now.get),
+      write(own, tcp.toBeAcked, after.get),
+      write(own, tcp.lastWindow, window.get),
+      write(own, tcp.lastAck, acknowledgement.get),
+      write(
+        own,
+        tcp.windowEdge,
+        i32.add(
+          acknowledgement.get,
+          i32.shiftLeft(window.get, i32.shiftRight(read(own, tcp.state), n(tcp.scaleShift))),
+        ),
+      ),
+      writeNs(own, tcp.lastAckNs, now.get),
+      write(own, tcp.state, i32.or(read(own, tcp.state), n(tcp.ordinary | tcp.opened))),
+      takeOptionList,
+      // Without the option on either side, neither scales (RFC 7323 section 2.2).
+      when(i32.equal(has(read(own, tcp.state), tcp.scaleKnown), n(0)), [
+        setScale(own, n(0)),
+        setScale(other, n(0)),
+      ]),
+    ]
     return code.compile(
       this.arena,
       loop(
         leaveIf(i32.atLeast(i.get, end.get)),
         load,
+        when(has(flags.get, flagSyn << 16), [
+          leaveUnlessOpening,
+          takeOpening,
+          i.set(i32.add(i.get, n(1))),
+          againFrom(1),
+        ]),
         leaveUnlessOrdinary,
         endHandshake,
         countIt,

@@ -54,9 +54,11 @@ export const rareRowBytes = 3 * lineBytes
 /** Such a row in integers, and in doubles. */
 export const rareWidth = rareRowBytes / 4
 export const rareDoubleWidth = rareRowBytes / 8
-// Two of the counters that begin it.
+// Some of the counters that begin it.
 export const duplicateAcks = 4
 export const sackBlocks = 11
+export const syns = 12
+export const maxSegmentSize = 16
 export const base = 17
 export const seenFrom = 18
 export const recoverEnd = 19
@@ -88,7 +90,13 @@ export const ignored = 1024
 export const endsOther = 2048
 /** There was payload. */
 export const hasData = 4096
+/** Its SYN was seen, and none of its payload was looked at yet. */
+export const opened = 8192
+/** Somebody looks into the payload. */
+export const watched = 16_384
 export const scaleShift = 16
+/** The largest shift there is (RFC 7323 section 2.3). */
+export const mostScale = 14
 
 export const was = wasKeepAlive | wasZeroWindowProbe
 

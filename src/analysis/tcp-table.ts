@@ -44,10 +44,13 @@ import {
   lastOtherNs,
   lastWindow,
   maxInFlight,
+  maxSegmentSize,
   mostNewest,
+  mostScale,
   newestRoundTrips,
   next,
   nextNs,
+  opened,
   packets,
   payloadBytes,
   rareDoubleWidth,
@@ -71,11 +74,13 @@ import {
   stampPending,
   state,
   synNs,
+  syns,
   toBeAcked,
   toBeAckedKnown,
   was,
   wasKeepAlive,
   wasZeroWindowProbe,
+  watched,
   windowEdge,
 } from './tcp-row.js'
 
@@ -111,17 +116,15 @@ const keepAlives = 7
 const zeroWindows = 8
 const zeroWindowProbes = 9
 const windowFull = 10
-const syns = 12
 const fins = 13
 const resets = 14
 const repeatedSegments = 15
-const maxSegmentSize = 16
 
 const flagsOfEnds = flagSyn | flagFin
 
-/** Directions that there is room for at first. */
-const firstRows = 64
-/** How much more there is each time that they do not suffice; what is not used yet takes up no memory. */
+/** Directions that there is room for at first; what is not used yet takes up addresses but no memory. */
+const firstRows = 65_536
+/** How much more there is each time that they do not suffice. */
 const growth = 4
 /** A retransmission within this time of the duplicate acknowledgements is a fast one (Wireshark: 20 ms). */
 const fastNs = 20e6
@@ -269,10 +272,26 @@ export class TcpTable {
     return this.ordinary.answers
   }
 
-  /** Says whether somebody wants to see the payload of direction `row`: its segments are not ordinary then. */
-  ignorePayload(row: number, isIgnored: boolean): void {
+  /** Whether nobody wants to see the payload of direction `row`. */
+  ignoresPayload(row: number): boolean {
+    return (this.hot[row * hotWidth + state]! & ignored) !== 0
+  }
+
+  /** Nobody wants to see it. */
+  ignorePayload(row: number): void {
     const at = row * hotWidth + state
-    this.hot[at] = isIgnored ? this.hot[at]! | ignored : this.hot[at]! & ~ignored
+    this.hot[at] = (this.hot[at]! & ~watched) | ignored
+  }
+
+  /** Somebody wants to see it: segments that carry some are not ordinary. */
+  watchPayload(row: number): void {
+    const at = row * hotWidth + state
+    this.hot[at] = (this.hot[at]! & ~ignored) | watched
+  }
+
+  /** Whether the first payload of direction `row` is the start of its stream. */
+  startsStream(row: number): boolean {
+    return (this.hot[row * hotWidth + state]! & opened) !== 0
   }
 
   /** Any segment, step by step in the order of Wireshark's analysis. */
@@ -420,6 +439,7 @@ export class TcpTable {
   /** Returns 1 if the segment takes a sequence number beside its payload's. */
   private countEnds(row: number, flags: number, timeNs: number): number {
     if ((flags & flagSyn) !== 0) this.note(row, syns)
+    if ((flags & flagSyn) !== 0) this.hot[row * hotWidth + state] = this.hot[row * hotWidth + state]! | opened
     if ((flags & (flagSyn | flagAck)) === flagSyn) {
       this.openHandshake(row, timeNs)
       this.openHandshake(row ^ 1, timeNs)
@@ -661,7 +681,8 @@ export class TcpTable {
     const rare = row * rareWidth
     const isSyn = (frame.flags & flagSyn) !== 0
     if (kind === 2 && length === 4) this.rare[rare + maxSegmentSize] = view.getUint16(at + 2)
-    else if (kind === 3 && length === 3 && isSyn) this.setScale(row, Math.min(14, view.getUint8(at + 2)))
+    else if (kind === 3 && length === 3 && isSyn)
+      this.setScale(row, Math.min(mostScale, view.getUint8(at + 2)))
     else if (kind === 5) this.rare[rare + sackBlocks] = this.rare[rare + sackBlocks]! + ((length - 2) >> 3)
     else if (kind === 8 && length === 10) {
       this.readStampsAt(row, frame, at + 2)

@@ -65,14 +65,14 @@ export const paddedStamps = 0x0101080a
 const typeTagged = 0x0081
 const typeIpv4 = 0x0008
 const fragmentBits = 0xff1f_0000
-const paddedStampsInMemory = 0x0a080101
+export const paddedStampsInMemory = 0x0a080101
 /** Pad, pad, kind 5 (RFC 2018), length of a SACK option without blocks; each block is 8 bytes. */
 const paddedSackInMemory = 0x02050101
 const mostSackBlocks = 4
 
 const recordHeaderBytes = 16
-const ipBytes = 20
-const tcpBytes = 20
+export const ipBytes = 20
+export const tcpBytes = 20
 const stampBytes = 12
 const shortestBytes = 14 + ipBytes + tcpBytes
 

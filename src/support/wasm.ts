@@ -66,7 +66,12 @@ export function loop(...body: readonly Code[]): Code {
   return [0x02, 0x40, 0x03, 0x40, ...body, 0x0b, 0x0b]
 }
 
-export const again: Code = [0x0c, 0]
+export const again: Code = againFrom(0)
+
+/** `again` within as many `when`s in the loop's body. */
+export function againFrom(inside: number): Code {
+  return [0x0c, inside]
+}
 
 /** Leaves the loop; `inside` counts the `when`s around it in the loop's body. */
 export function leaveIf(condition: Code, inside = 0): Code {

@@ -7,16 +7,17 @@ import { temporaryDirectory } from '../support/temporary.js'
 import { migrationOf, run, story, unmarked } from './run-support.js'
 import { needsRoot, testDataplane } from './support.js'
 
-/** One slow processor carries this, five captures included. */
+/** One slow processor carries this, five captures included; before 4 MiB have gone, programs are still being compiled. */
 const modest = [
   `dataplane=${testDataplane}`,
   'link.rate=20mbit',
-  'guest.memory=4MiB',
+  'guest.memory=8MiB',
   'guest.workload={kind: hot, dirty_ratio: 0.2, working_set: 10%}',
   'migration.max_total_time=20s',
   'client={rate: 20, class: AF41}',
 ]
-const contention = 'cross_traffic=[{kind: udp-cbr, rate: 14mbit}, {kind: tcp-bulk, flows: 1}]'
+/** TCP alone: datagrams at a rate that the port drops cost the processor what the migration then lacks. */
+const contention = 'cross_traffic=[{kind: tcp-bulk, flows: 3}]'
 
 const skip =
   needsRoot || (testDataplane === 'vlan' ? false : 'run.test.ts holds the default scenario to more than this')
@@ -32,7 +33,7 @@ test('marked keeps nine tenths of its goodput under contention, unmarked at most
     ...modest,
     contention,
     ...unmarked,
-    'migration.max_total_time=3s',
+    'migration.max_total_time=4s',
     'client.rate=0',
   ])
   // Whenever the guest kernel's only processor is away its shaper stands still, and nobody gets anything: goodput is
