@@ -105,13 +105,14 @@ newer_than() { # FILE PATH...
 }
 
 build_program() {
-  newer_than build/.program src test package.json tsconfig.json || return 0
+  newer_than build/.program src test package.json tsconfig.json netns-scripts/bundle.sh ||
+    [ ! -e build/src/cli/pagewire.js ] || return 0
   mkdir -p build
   touch build/.program.new # before the compiler reads, so that an edit meanwhile is noticed next time
   step "compiling TypeScript" node_modules/.bin/tsc -p tsconfig.json || die 1 "the program does not compile"
   made=1
   remove_orphans
-  chmod +x build/src/cli/main.js
+  step "bundling the program" netns-scripts/bundle.sh || die 1 "the program cannot be bundled"
   mv build/.program.new build/.program
 }
 
@@ -126,7 +127,7 @@ remove_orphans() {
 # `npx pagewire` inside the clone finds only what node_modules/.bin has.
 link_command() {
   [ ! -L node_modules ] && [ ! -e node_modules/.bin/pagewire ] || return 0
-  ln -sf ../../build/src/cli/main.js node_modules/.bin/pagewire
+  ln -sf ../../build/src/cli/pagewire.js node_modules/.bin/pagewire
   made=1
 }
 

@@ -21,7 +21,8 @@ function followed(t: TestContext): string {
   const directory = temporaryDirectory(t)
   cpSync('src', join(directory, 'src'), { recursive: true })
   cpSync('test/support/model.ts', join(directory, 'test/support/model.ts'))
-  cpSync('package.json', join(directory, 'package.json'))
+  for (const file of ['package.json', 'netns-scripts/bundle.sh', 'netns-scripts/common.sh'])
+    cpSync(file, join(directory, file))
   symlinkSync(resolve('node_modules'), join(directory, 'node_modules'))
   for (const file of ['src/strategies/fixed-rounds.ts', 'test/strategies/fixed-rounds.test.ts']) {
     mkdirSync(dirname(join(directory, file)), { recursive: true })
@@ -45,10 +46,11 @@ test('the worked example compiles, passes its tests, and is a scheme like any ot
   const node = (args: readonly string[]): string =>
     execFileSync(process.execPath, args, { cwd: directory, encoding: 'utf8', env: withoutTestContext() })
   node([resolve('node_modules/typescript/lib/tsc.js'), '-p', '.'])
+  execFileSync('sh', ['netns-scripts/bundle.sh'], { cwd: directory })
   const report = node(['--test', '--test-reporter=tap', 'build/test/strategies/fixed-rounds.test.js'])
   assert.match(report, /# pass 3\n# fail 0/)
   const schemes: { name: string; options: { name: string }[] }[] = JSON.parse(
-    node(['build/src/cli/main.js', 'schemes', '--json']),
+    node(['build/src/cli/pagewire.js', 'schemes', '--json']),
   )
   const scheme = schemes.find(({ name }) => name === 'fixed-rounds')
   assert.deepEqual(
@@ -57,7 +59,7 @@ test('the worked example compiles, passes its tests, and is a scheme like any ot
   )
   const set = ['migration.strategy=fixed-rounds', 'migration.options={rounds: 2}', 'guest.memory=4MiB']
   const settings = set.flatMap((one) => ['--set', one])
-  const predicted = JSON.parse(node(['build/src/cli/main.js', 'predict', '--json', ...settings]))
+  const predicted = JSON.parse(node(['build/src/cli/pagewire.js', 'predict', '--json', ...settings]))
   assert.equal(predicted.outcome, 'completed')
   assert.equal(predicted.migration.rounds.length, 3)
 })

@@ -65,7 +65,7 @@ export class CompressPool {
 
   async #begin(threads: number): Promise<void> {
     this.#pool = new Piscina({
-      filename: new URL('./compress-worker.js', import.meta.url).href,
+      filename: new URL('../agent/compress-worker.js', import.meta.url).href,
       name: 'compressPages',
       minThreads: threads,
       maxThreads: threadsMax,

@@ -7,8 +7,8 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { analysePair } from '../analysis/pair-analysis.js'
+import { programFile } from '../experiment/agent-process.js'
 import { defaultTable, trafficClass } from '../marking/traffic-class.js'
 import { environmentError, failure } from '../support/errors.js'
 import { median } from '../support/median.js'
@@ -96,12 +96,11 @@ function framesOf(table: string): number {
   return [...table.matchAll(/<>[^|]+\| *(\d+) *\|/g)].reduce((sum, [, frames]) => sum + Number(frames), 0)
 }
 
-const pagewire = fileURLToPath(new URL('../cli/main.js', import.meta.url))
 /** Makes Node say at its end how much memory it had at most, in KiB. */
 const sayPeak = `data:text/javascript,process.on('exit',()=>console.error('peak '+process.resourceUsage().maxRSS))`
 
 function analyze(file: string, packets: number, ...flags: readonly string[]): Promise<Ended> {
-  return run([process.execPath, ...flags, pagewire, 'analyze', file], (text) =>
+  return run([process.execPath, ...flags, programFile, 'analyze', file], (text) =>
     text.includes(` ${packets} packets,`),
   )
 }

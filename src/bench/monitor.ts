@@ -1,8 +1,8 @@
 /** How many frames `monitor` misses at 500 Mbit/s of MTU frames, against the interface's own counters. */
 
-import { fileURLToPath } from 'node:url'
 import { prepareCrossTraffic } from '../agent/traffic/cross-traffic.js'
 import { type MeterInterval, startMeter } from '../capture/meter.js'
+import { trafficAgent } from '../experiment/agent-process.js'
 import { bestEffortName, defaultTable, trafficClass } from '../marking/traffic-class.js'
 import { assert } from '../support/assert.js'
 import { type Lab, labUp } from '../topology/lab.js'
@@ -11,7 +11,6 @@ import { resolveDataplane } from '../topology/requirements.js'
 const rateBps = 500e6
 const loadMs = 5_000
 const intervalMs = 500
-const cli = fileURLToPath(new URL('../cli/main.js', import.meta.url))
 
 export interface MonitorMeasurement {
   /** Share of the frames that the interface counted and the monitor did not see. */
@@ -80,7 +79,7 @@ async function load(lab: Lab): Promise<number> {
       },
     ],
     hosts: { neighbour: host('neighbour'), source: host('source'), destination: host('destination') },
-    agent: [process.execPath, cli, 'agent', 'traffic'],
+    agent: trafficAgent,
     congestionControl: 'cubic',
     onError: (error) => failures.push(error),
   })

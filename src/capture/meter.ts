@@ -41,7 +41,7 @@ export async function startMeter(options: MeterOptions): Promise<Meter> {
   const child = new LiveProcess<MeterMessage>({
     inside,
     device,
-    script: fileURLToPath(new URL('./meter-child.js', import.meta.url)),
+    script: fileURLToPath(new URL('../capture/meter-child.js', import.meta.url)),
     args: [device, String(intervalMs), filter],
     what: 'capture of',
     code: 'cannot-capture',

@@ -19,10 +19,14 @@ export interface AgentCommand {
   readonly logFile: string
 }
 
+/** What a shell runs as `pagewire`, in few files for a quick start (netns-scripts/bundle.sh). Agents are processes of it. */
+export const programFile = fileURLToPath(new URL('../cli/pagewire.js', import.meta.url))
+
+/** Command line of an agent that sends and receives cross-traffic. */
+export const trafficAgent: readonly string[] = [process.execPath, programFile, 'agent', 'traffic']
+
 /** An agent that was asked to end gets this long before it is killed. */
 const endTimeoutMs = 3000
-
-const main = fileURLToPath(new URL('../cli/main.js', import.meta.url))
 
 /** `Event` is what the agent prints, one JSON document a line; it is of this build and is trusted. */
 export class AgentProcess<Event> {
@@ -38,7 +42,13 @@ export class AgentProcess<Event> {
     this.name = command.name
     this.#logFile = command.logFile
     const log = openSync(command.logFile, 'a')
-    const [first, ...rest] = [...command.inside, process.execPath, ...process.execArgv, main, ...command.args]
+    const [first, ...rest] = [
+      ...command.inside,
+      process.execPath,
+      ...process.execArgv,
+      programFile,
+      ...command.args,
+    ]
     assert(first !== undefined, 'there is a command to run')
     // A group of its own: an interrupt from the terminal is for the runner, which tells its agents.
     this.#child = spawn(first, rest, { stdio: ['pipe', 'pipe', log], detached: true })

@@ -3,7 +3,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import type { ProbeJob } from '../agent/probe/prober.js'
 import type { ClassProbe } from '../agent/probe/statistics.js'
 import { type CrossTrafficRow, prepareCrossTraffic } from '../agent/traffic/cross-traffic.js'
@@ -12,7 +11,7 @@ import { failure, PagewireError } from '../support/errors.js'
 import { type Lab, labUp, sweep } from '../topology/lab.js'
 import { resolveDataplane } from '../topology/requirements.js'
 import { dataplaneFor } from '../topology/spec.js'
-import { AgentProcess } from './agent-process.js'
+import { AgentProcess, trafficAgent } from './agent-process.js'
 import type { Scenario } from './scenario.js'
 import { trafficHosts } from './traffic-hosts.js'
 
@@ -39,8 +38,6 @@ const warmUpMs = 1000
 const agentAnswerMs = 15_000
 /** Beyond its own duration a prober waits for late answers, and starts. */
 const probeGraceMs = 15_000
-
-const main = fileURLToPath(new URL('../cli/main.js', import.meta.url))
 
 /** What reflector and prober print. */
 type Answer =
@@ -121,7 +118,7 @@ class LabProbe {
       // Probing has no migration that starts and stops could refer to: every stream runs all the time.
       streams: scenario.crossTraffic.map(({ stopNs: _, ...stream }) => ({ ...stream, startNs: 0 })),
       hosts: trafficHosts(this.#lab, scenario.link.mtuBytes),
-      agent: [process.execPath, main, 'agent', 'traffic'],
+      agent: trafficAgent,
       congestionControl: scenario.migration.congestionControl,
       onError: (error) => {
         broken ??= error

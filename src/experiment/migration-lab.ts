@@ -5,13 +5,13 @@
 
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import type { SourceResult } from '../agent/source.js'
 import { prepareCrossTraffic } from '../agent/traffic/cross-traffic.js'
 import { exitCode, PagewireError } from '../support/errors.js'
 import { type Lab, labUp, sweep } from '../topology/lab.js'
 import { resolveDataplane } from '../topology/requirements.js'
 import { dataplaneFor } from '../topology/spec.js'
+import { trafficAgent } from './agent-process.js'
 import { MigrationPair } from './migration-pair.js'
 import type { Scenario } from './scenario.js'
 import { trafficHosts } from './traffic-hosts.js'
@@ -23,13 +23,6 @@ export interface MigrationLab {
 
 /** Cross-traffic runs alone for this long, so that the migration meets queues in their steady state. */
 const warmUpMs = 1000
-
-const trafficAgent = [
-  process.execPath,
-  fileURLToPath(new URL('../cli/main.js', import.meta.url)),
-  'agent',
-  'traffic',
-]
 
 /**
  * Builds the lab that this scenario's link asks for, lends it out and takes it away. Needs root. Once `cancel` is

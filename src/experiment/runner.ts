@@ -4,7 +4,6 @@
  */
 
 import { basename, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { monotonicNs } from '../agent/clock.js'
 import type { LaneEndpoint } from '../agent/session.js'
 import type { Progress } from '../agent/source.js'
@@ -30,6 +29,7 @@ import { resolveDataplane } from '../topology/requirements.js'
 import { dataplaneFor, guestCard, pathVlan, vlanIds } from '../topology/spec.js'
 import { version } from '../topology/version.js'
 import { tracedWrites } from '../workload/trace.js'
+import { trafficAgent } from './agent-process.js'
 import { type ClientsReport, ClientView, clientFlows, GuestMove, guestCards } from './client-view.js'
 import { type FidelityInput, fidelityOf } from './fidelity.js'
 import { type FloodOutcome, floodOutcome } from './flood-check.js'
@@ -90,13 +90,6 @@ const warmUpMs = 1000
 const drainTimeoutMs = 5000
 const meterIntervalMs = 500
 const drainPollMs = 50
-
-const trafficAgent = [
-  process.execPath,
-  fileURLToPath(new URL('../cli/main.js', import.meta.url)),
-  'agent',
-  'traffic',
-]
 
 /** Runs the scenario. The result is also in the run directory. Throws when the lab could not do its work. */
 export async function runScenario(input: RunInput): Promise<RunResult> {

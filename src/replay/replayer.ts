@@ -83,7 +83,7 @@ class ChildReplayer implements Replayer {
     this.child = new LiveProcess<ReplayMessage>({
       inside: [],
       device: settings.device,
-      script: fileURLToPath(new URL('./replay-child.js', import.meta.url)),
+      script: fileURLToPath(new URL('../replay/replay-child.js', import.meta.url)),
       args: [JSON.stringify(settings)],
       what: 'replay on',
       code: 'replay-failed',

@@ -18,6 +18,7 @@ import { pipeline } from 'node:stream/promises'
 import { type TestContext, test } from 'node:test'
 import yazl from 'yazl'
 import { type Verification, verifyBundle } from '../../src/bundle/verify.js'
+import { programFile } from '../../src/experiment/agent-process.js'
 import type { RunResult } from '../../src/experiment/result.js'
 import { readScenario } from '../../src/experiment/scenario.js'
 import { defaultScenarioText } from '../../src/experiment/scenario-default.js'
@@ -25,7 +26,7 @@ import { validate } from '../../src/experiment/validate.js'
 import { type ValidationSettings, validationPlan } from '../../src/experiment/validation-plan.js'
 import { exitCode, PagewireError } from '../../src/support/errors.js'
 import { random } from '../../src/support/random.js'
-import { mainFile, pagewire } from '../cli/cli.js'
+import { pagewire } from '../cli/cli.js'
 import { fakeRun } from '../experiment/fake-run.js'
 import { runDirectory, seal } from '../support/run-directory.js'
 import { temporaryDirectory, temporaryFile } from '../support/temporary.js'
@@ -68,7 +69,7 @@ test('another user verifies it without root', {
   const moved = join(directory, 'moved.zip')
   copyFileSync(file, moved)
   const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', '--no-new-privs']
-  const outcome = spawnSync('setpriv', [...nobody, process.execPath, mainFile, 'verify', moved], {
+  const outcome = spawnSync('setpriv', [...nobody, process.execPath, programFile, 'verify', moved], {
     cwd: '/',
     env: { PATH: process.env['PATH'] ?? '' },
     encoding: 'utf8',
@@ -81,7 +82,7 @@ test('the same directory gives the same bytes, whoever packs it', async (t) => {
   const { directory, file } = await bundled(t)
   const again = join(temporaryDirectory(t), 'again.zip')
   const env = { ...process.env, TZ: 'Pacific/Auckland', LC_ALL: 'C' }
-  execFileSync(process.execPath, [mainFile, 'report', '--bundle', directory, '-o', again], { env })
+  execFileSync(process.execPath, [programFile, 'report', '--bundle', directory, '-o', again], { env })
   assert.ok(readFileSync(file).equals(readFileSync(again)))
 })
 
@@ -144,7 +145,7 @@ test('names that lead elsewhere, links and bombs are refused, and nothing is wri
   const env = { ...process.env, TMPDIR: inside }
   const refused = (name: string, archive: Uint8Array, why: RegExp): void => {
     const file = temporaryFile(t, 'hostile.zip', archive)
-    const { status, stderr } = spawnSync(process.execPath, [mainFile, 'verify', file], {
+    const { status, stderr } = spawnSync(process.execPath, [programFile, 'verify', file], {
       env,
       encoding: 'utf8',
     })
@@ -154,7 +155,9 @@ test('names that lead elsewhere, links and bombs are refused, and nothing is wri
     assert.deepEqual(readdirSync(inside), [], name)
   }
   const renamed = (name: string): Buffer => replaced(bytes, 'run/result.json', name.padEnd(15, 'x'))
-  const good = spawnSync(process.execPath, [mainFile, 'verify', temporaryFile(t, 'good.zip', bytes)], { env })
+  const good = spawnSync(process.execPath, [programFile, 'verify', temporaryFile(t, 'good.zip', bytes)], {
+    env,
+  })
   assert.deepEqual([good.status, readdirSync(inside)], [0, []], 'nothing is left of what was unpacked')
   refused('parent', renamed('../../escape'), /leads elsewhere|invalid relative path|relative path/)
   refused('absolute', renamed('/tmp/escape'), /absolute/)

@@ -136,7 +136,7 @@ test('the command itself says 0 or 2 for damaged captures, by file and by pipe',
     const [name, bytes] = herd[draw.below(herd.length)]!
     const damaged = mutate(bytes, draw)
     writeFileSync(file, damaged)
-    const argv = ['build/src/cli/main.js', 'analyze', '--json', i % 2 === 0 ? file : '-']
+    const argv = ['build/src/cli/pagewire.js', 'analyze', '--json', i % 2 === 0 ? file : '-']
     const { status, stdout, stderr } = spawnSync(process.execPath, argv, { input: damaged, timeout: 20_000 })
     assert.ok(status === 0 || status === 2, `input ${i} (${name}), seed ${seed}: ${status} ${stderr}`)
     JSON.parse(stdout.toString())

@@ -1,9 +1,7 @@
 /** Runs the built command line the way a shell does. */
 
 import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-
-export const mainFile = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+import { programFile } from '../../src/experiment/agent-process.js'
 
 export interface Ended {
   readonly code: number | null
@@ -13,7 +11,7 @@ export interface Ended {
 
 /** Runs `pagewire ARGS` with this stdin (none by default) and gives what it printed. */
 export async function pagewire(args: readonly string[], stdin: string | Uint8Array = ''): Promise<Ended> {
-  const child = spawn(process.execPath, [mainFile, ...args], { timeout: 30_000 })
+  const child = spawn(process.execPath, [programFile, ...args], { timeout: 30_000 })
   child.stdin.on('error', () => {})
   child.stdin.end(stdin)
   let stdout = ''

@@ -6,11 +6,12 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { test } from 'node:test'
+import { programFile } from '../../src/experiment/agent-process.js'
 import type { Comparison } from '../../src/experiment/comparison.js'
 import { random } from '../../src/support/random.js'
 import { testSeeds } from '../support/seeds.js'
 import { temporaryDirectory, temporaryFile } from '../support/temporary.js'
-import { mainFile, pagewire } from './cli.js'
+import { pagewire } from './cli.js'
 
 const planText = `
 name: killed
@@ -118,7 +119,7 @@ scenario: { migration: { max_total_time: 60s } }
 
 /** Starts the program and kills it this long after its store is there. False when it ended by itself before. */
 function killedAfter(args: readonly string[], out: string, ms: number): Promise<boolean> {
-  const child = spawn(process.execPath, [mainFile, ...args], { stdio: 'ignore' })
+  const child = spawn(process.execPath, [programFile, ...args], { stdio: 'ignore' })
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined
     const poll = setInterval(() => {

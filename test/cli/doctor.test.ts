@@ -5,11 +5,9 @@ import { spawnSync } from 'node:child_process'
 import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { programFile } from '../../src/experiment/agent-process.js'
 import { isRoot } from '../../src/topology/requirements.js'
 import { temporaryDirectory } from '../support/temporary.js'
-
-const main = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
 
 interface Document {
   readonly ok: boolean
@@ -24,7 +22,7 @@ interface Document {
 }
 
 function doctor(environment: NodeJS.ProcessEnv = process.env, as: { uid?: number; gid?: number } = {}) {
-  const child = spawnSync(process.execPath, [main, 'doctor', '--json'], {
+  const child = spawnSync(process.execPath, [programFile, 'doctor', '--json'], {
     encoding: 'utf8',
     env: environment,
     ...as,

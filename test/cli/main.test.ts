@@ -5,7 +5,8 @@ import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { commands } from '../../src/cli/commands.js'
-import { mainFile, pagewire } from './cli.js'
+import { programFile } from '../../src/experiment/agent-process.js'
+import { pagewire } from './cli.js'
 
 test('-V prints the version of the package', async () => {
   const manifest: unknown = JSON.parse(readFileSync('package.json', 'utf8'))
@@ -19,7 +20,7 @@ test('--help lists every command and loads none of them, nor any native module',
   const trace = `data:text/javascript,${encodeURIComponent(
     "process.on('exit', () => process.stderr.write(JSON.stringify(process.report.getReport().sharedObjects)))",
   )}`
-  const child = spawn(process.execPath, ['--import', trace, mainFile, '--help'], { timeout: 30_000 })
+  const child = spawn(process.execPath, ['--import', trace, programFile, '--help'], { timeout: 30_000 })
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (data: Buffer) => {
@@ -88,7 +89,7 @@ test('a usage error with --json is a document too', async () => {
 })
 
 test('a reader that goes away early is not an error', async () => {
-  const child = spawn(process.execPath, [mainFile, 'scenario', '--schema'], { timeout: 30_000 })
+  const child = spawn(process.execPath, [programFile, 'scenario', '--schema'], { timeout: 30_000 })
   child.stdout.destroy()
   let stderr = ''
   child.stderr.on('data', (data: Buffer) => {

@@ -9,12 +9,12 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { LiveRunState } from '../../src/cli/live-run.js'
 import { type LiveView, liveView } from '../../src/cli/serve.js'
+import { programFile } from '../../src/experiment/agent-process.js'
 import { parseScenario } from '../../src/experiment/scenario.js'
 import { defaultScenarioText } from '../../src/experiment/scenario-default.js'
 import { added, liveRunHtml } from '../../src/report/live.js'
 import { noBrowser, openAddress } from '../report/browser.js'
 import { temporaryDirectory, temporaryFile } from '../support/temporary.js'
-import { mainFile } from './cli.js'
 
 const scenario = parseScenario(defaultScenarioText, 'default scenario')
 
@@ -139,7 +139,7 @@ test('a comparison shows its rows as they come, and the view ends with the comma
     ),
   )
   const args = ['compare', plan, '--serve', '--out', join(temporaryDirectory(t), 'c')]
-  const child = spawn(process.execPath, [mainFile, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(process.execPath, [programFile, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
   const ended = new Promise((resolve) => child.once('close', resolve))
   const address = await new Promise<string>((resolve) => {
     let said = ''

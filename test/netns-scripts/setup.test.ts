@@ -53,6 +53,7 @@ case "$*" in *install*pkg-second*) printf '#!/bin/sh\\n' >${root}/bin/pw-second;
   const compiler = join(root, 'tsc')
   executable(compiler, 'mkdir -p build/src/cli build/test; : >build/src/cli/main.js; : >build/src/gone.js')
   command('npm', `mkdir -p node_modules/.bin; cp ${compiler} node_modules/.bin/tsc`)
+  executable(join(clone, 'netns-scripts/bundle.sh'), ': >build/src/cli/pagewire.js')
   executable(join(clone, 'netns-scripts/compile-bpf.sh'), 'mkdir -p "$(dirname "$1")"; : >"$1"')
   return {
     root: clone,
@@ -84,6 +85,7 @@ test('a fresh clone gets packages, modules, program and dataplane, once', (conte
     'apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends pkg-first pkg-second',
     'npm ci --loglevel=warn --no-fund --no-audit',
     'tsc -p tsconfig.json',
+    'bundle.sh ',
     'compile-bpf.sh build/bpf/lab.o',
   ])
   const second = setup()
@@ -103,7 +105,7 @@ test('only what changed is done again', (context) => {
   }
   later('src/cli/main.ts', 'changed')
   setup()
-  assert.deepEqual(calls(), ['tsc -p tsconfig.json'])
+  assert.deepEqual(calls(), ['tsc -p tsconfig.json', 'bundle.sh '])
   later('src/other.ts', '')
   setup()
   assert.ok(!existsSync(join(root, 'build/src/gone.js')), 'the output of a deleted source goes too')

@@ -4,20 +4,19 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { after, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import {
   type CrossStream,
   type CrossTraffic,
   type CrossTrafficRow,
   prepareCrossTraffic,
 } from '../../src/agent/traffic/cross-traffic.js'
+import { programFile } from '../../src/experiment/agent-process.js'
 import { bestEffortName, defaultTable, trafficClass } from '../../src/marking/traffic-class.js'
 import { ethernet, payload, pcapFile, tcpFrame, udpFrame } from '../support/pcap-builder.js'
 import { temporaryFile } from '../support/temporary.js'
 import { capture, inside, makePair, type Pair, type Side, startInside, withoutRoot } from './pair.js'
 
-const main = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
-const agent = [process.execPath, main, 'agent', 'traffic']
+const agent = [process.execPath, programFile, 'agent', 'traffic']
 let pair: Pair
 
 if (!withoutRoot) {

@@ -6,9 +6,9 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { programFile } from '../../src/experiment/agent-process.js'
 import { inside, makePair, type Pair, type Side, startInside, withoutRoot } from './pair.js'
 
-const main = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
 const injector = fileURLToPath(new URL('./fixtures/inject.js', import.meta.url))
 let pair: Pair
 
@@ -39,7 +39,7 @@ interface Monitor {
 }
 
 function monitor(side: Side, device = side.device, ...more: string[]): Monitor {
-  const child = startInside(side, process.execPath, main, 'monitor', '--dev', device, ...more)
+  const child = startInside(side, process.execPath, programFile, 'monitor', '--dev', device, ...more)
   const reports: Report[] = []
   let stderr = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {

@@ -4,12 +4,11 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import type { ClassProbe } from '../../src/agent/probe/statistics.js'
+import { programFile } from '../../src/experiment/agent-process.js'
 import { type Lab, labUp } from '../../src/topology/lab.js'
 import { namespaces, needsRoot, testDataplane, testRateBps, testSpec } from './support.js'
 
-const main = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
 const needsNetem = testDataplane === 'vlan' ? needsRoot : 'dataplane tc-bpf has no netem'
 
 /** The one processor of a guest kernel is too slow for round trips under load; run-priority.test.ts is for that. */
@@ -50,7 +49,7 @@ async function documentOf(child: ChildProcess, status = 0): Promise<Document> {
 }
 
 function pagewire(...args: string[]): readonly string[] {
-  return [process.execPath, main, ...args]
+  return [process.execPath, programFile, ...args]
 }
 
 test('strict priority keeps the load away from the classes above it', { skip: oncePerRun }, async () => {

@@ -4,12 +4,11 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { after, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import type { ClassProbe } from '../../src/agent/probe/statistics.js'
+import { programFile } from '../../src/experiment/agent-process.js'
 import { defaultTable, trafficClass } from '../../src/marking/traffic-class.js'
 import { capture, inside, makePair, type Pair, startInside, withoutRoot } from './pair.js'
 
-const main = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
 let pair: Pair
 let reflector: ChildProcess
 
@@ -17,7 +16,7 @@ if (!withoutRoot) {
   before(async () => {
     pair = makePair()
     const args = ['agent', 'reflector', '--control', '--address', pair.right.address]
-    reflector = startInside(pair.right, process.execPath, main, ...args)
+    reflector = startInside(pair.right, process.execPath, programFile, ...args)
     reflector.stderr?.pipe(process.stderr)
     await once(reflector.stdout!, 'data')
   })
@@ -47,7 +46,7 @@ function pagewire(argv: readonly string[]): Promise<{ status: number; stdout: st
 }
 
 async function probe(...args: string[]): Promise<Document> {
-  const command = ['ip', 'netns', 'exec', pair.left.namespace, process.execPath, main]
+  const command = ['ip', 'netns', 'exec', pair.left.namespace, process.execPath, programFile]
   const { status, stdout, stderr } = await pagewire([...command, 'probe', '--json', ...args])
   assert.equal(status, 0, stderr)
   return JSON.parse(stdout)
@@ -109,7 +108,7 @@ for (const [name, side] of [
 }
 
 test('a host without a reflector is an error that says what to start', { skip: withoutRoot }, async () => {
-  const argv = ['ip', 'netns', 'exec', pair.left.namespace, process.execPath, main, 'probe']
+  const argv = ['ip', 'netns', 'exec', pair.left.namespace, process.execPath, programFile, 'probe']
   const { status, stderr } = await pagewire([
     ...argv,
     ...['--to', pair.right.address, '--port', '9', '--duration', '50ms'],

@@ -10,7 +10,7 @@ import { decode } from '../../src/capture/decode.js'
 import { openCapture } from '../../src/capture/read.js'
 import { type CaptureSummary, startCapture } from '../../src/capture/record.js'
 import { TimeBase } from '../../src/capture/record-scanner.js'
-import { mainFile } from '../cli/cli.js'
+import { programFile } from '../../src/experiment/agent-process.js'
 import { payload, pcapFile, tcpFrame } from '../support/pcap-builder.js'
 import { temporaryDirectory } from '../support/temporary.js'
 import { makePair, type Pair, startInside, withoutRoot } from './pair.js'
@@ -51,7 +51,7 @@ function replay(device: string, ...args: string[]) {
   const child = startInside(
     pair.left,
     process.execPath,
-    mainFile,
+    programFile,
     'replay',
     '--dev',
     device,

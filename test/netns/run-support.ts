@@ -5,11 +5,11 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ClassResult } from '../../src/analysis/run-classes.js'
+import { programFile } from '../../src/experiment/agent-process.js'
 import type { MigrationResult, RunResult } from '../../src/experiment/result.js'
 import { rememberedPrefix } from '../../src/topology/boot-memory.js'
 import { namespaces } from './support.js'
 
-export const pagewire = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
 /** Where every process of ours has its program from. */
 const program = fileURLToPath(new URL('../../src/', import.meta.url))
 
@@ -27,7 +27,7 @@ export interface StartOptions {
 
 /** Starts `pagewire ...args`; `finished` resolves when it has ended, `said` with the first stderr that matches. */
 export function start(args: readonly string[], options: StartOptions = {}) {
-  const child = spawn(process.execPath, [pagewire, ...args], {
+  const child = spawn(process.execPath, [programFile, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.env === undefined ? {} : { env: options.env }),

@@ -5,8 +5,8 @@ import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { programFile } from '../../src/experiment/agent-process.js'
 import type { Validation } from '../../src/experiment/validate.js'
-import { mainFile } from '../cli/cli.js'
 import { temporaryDirectory } from '../support/temporary.js'
 import { namespaces, needsRoot } from './support.js'
 
@@ -50,7 +50,7 @@ function validate(args: readonly string[]): Promise<{ code: number; stdout: stri
     const options = { timeout: 120_000 }
     const child = execFile(
       process.execPath,
-      [mainFile, 'validate', '--json', ...set, ...args],
+      [programFile, 'validate', '--json', ...set, ...args],
       options,
       (_, stdout) => resolve({ code: child.exitCode ?? -1, stdout }),
     )
