@@ -7,8 +7,8 @@
 /** Instructions: bytes, and instructions inside of them. */
 export type Code = readonly (number | Code)[]
 
-type ValueType = 'i32' | 'f64'
-const typeCodes = { i32: 0x7f, f64: 0x7c } as const
+type ValueType = 'i32' | 'f64' | 'v128'
+const typeCodes = { i32: 0x7f, f64: 0x7c, v128: 0x7b } as const
 
 /** A parameter or local variable of the function. */
 export interface Local {
@@ -59,6 +59,25 @@ export const f64 = {
   /** To an integer, towards 0. */
   toSigned: (a: Code): Code => [a, 0xaa],
   toUnsigned: (a: Code): Code => [a, 0xab],
+} as const
+
+/** Four 32-bit words at a time (WebAssembly Core Specification 2.0, vector instructions). */
+export const v128 = {
+  load: (address: Code, offset = 0): Code => [address, 0xfd, 0x00, 0, ...unsigned(offset)],
+  store: (address: Code, offset: number, value: Code): Code => [
+    address,
+    value,
+    0xfd,
+    0x0b,
+    0,
+    ...unsigned(offset),
+  ],
+  /** Each word in the other byte order. */
+  swapped: (words: Local): Code => [
+    words.get,
+    words.get,
+    [0xfd, 0x0d, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12],
+  ],
 } as const
 
 /** Runs `body` for ever; `leave`, `leaveIf` and `again`, directly in it, leave it and go back to its start. */
