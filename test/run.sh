@@ -7,7 +7,8 @@
 # Most tests on network namespaces measure rates, or look for what was left behind, and would disturb each other: they
 # run one file at a time. Those that do neither run two at a time, for they wait most of their time. Where this kernel
 # has no VLAN devices, the tests of dataplane vlan run in a guest kernel, which is one busy process, beside the tests
-# that touch no namespace; the second processor has nothing else to do.
+# that touch no namespace; the second processor has nothing else to do. Those give way to the guest: when its processor
+# is away, its clock goes on.
 # Without root the tests on namespaces are skipped, each with its reason; the totals at the end count them.
 set -eu
 cd "$(dirname "$0")/.."
@@ -52,24 +53,27 @@ tests() { # CONCURRENCY OUTPUT FILE...
   output=$2
   shift 2
   [ $# -gt 0 ] || return 0
-  timeout -k 30 2400 node --enable-source-maps --test --test-reporter=spec --test-reporter-destination=stdout \
+  $gently timeout -k 30 2400 node --enable-source-maps --test --test-reporter=spec --test-reporter-destination=stdout \
     --test-reporter=tap --test-reporter-destination="$output" --test-concurrency="$concurrency" --test-timeout=600000 "$@"
 }
 
+gently=
 if [ -n "$vlan" ] && ! sh netns-scripts/doctor.sh 2>/dev/null | grep -q '^yes 8021q$'; then
   tests 1 "$work/vlan.tap" "$vlan" >"$work/vlan" 2>&1 &
   guest=$!
+  gently='nice -n 10'
 else
   alone="$alone $vlan"
 fi
 if [ -n "$everything" ]; then
   # The tests run all the same: somebody who reads the totals wants to know both.
-  node_modules/.bin/biome ci --colors=off . || status=1
-  node_modules/.bin/knip --no-progress || status=1
+  $gently node_modules/.bin/biome ci --colors=off . || status=1
+  $gently node_modules/.bin/knip --no-progress || status=1
   [ $status = 0 ] || echo 'pagewire tests: the linter or the search for dead code complained, see above' >&2
   [ "$(id -u)" = 0 ] || echo 'pagewire tests: not root, so the tests on network namespaces are skipped' >&2
 fi
 tests 1 "$work/beside.tap" $beside || status=1
+gently=
 if [ -n "$guest" ]; then
   echo 'pagewire tests: waiting for the guest kernel' >&2
   wait "$guest" || status=1
