@@ -1,30 +1,21 @@
 /**
  * Takes the segments of a batch that there is little to judge about: the two SYNs of a connection, the next data in order,
- * news in an acknowledgement, and the same acknowledgement again, with or without SACK. Does to the rows what `TcpTable.takeAny` would do, without
- * its other questions, and leaves round trips to whoever keeps account of them.
+ * news in an acknowledgement, and the same acknowledgement again, with or without SACK. Does to the rows what
+ * `TcpTable.takeAny` would do, without its other questions, and leaves round trips to whoever keeps account of them.
  */
 
 import { flagAck, flagSyn } from '../capture/decode.js'
 import {
-  ipBytes,
   optionsOther,
   optionsSackShift,
   optionsStamps,
-  paddedStampsInMemory,
   type SegmentBatch,
-  segmentAcknowledgement,
   segmentEcho,
   segmentEnd,
-  segmentFlags,
-  segmentMarks,
-  segmentPayload,
   segmentRow,
-  segmentSequence,
   segmentStamp,
-  segmentStart,
   segmentWidth,
   segmentWireLength,
-  tcpBytes,
 } from '../capture/segment-batch.js'
 import {
   again,
@@ -35,7 +26,6 @@ import {
   type Local,
   leaveIf,
   loop,
-  swapped,
   type WasmArena,
   WasmFunction,
   when,
@@ -51,8 +41,10 @@ import {
   type FlightQueues,
   sinceLimitNs,
 } from './flight-queues.js'
+import { takeSyn } from './opening-segments.js'
 import { pagewireMagic } from './pagewire-stream.js'
 import { qemuMagic } from './qemu-stream.js'
+import { segmentRegisters } from './segment-registers.js'
 import * as tcp from './tcp-row.js'
 
 /** Where the rows of the directions begin. */
@@ -94,89 +86,57 @@ export class OrdinarySegments {
 
   private compile(batch: SegmentBatch): (...args: number[]) => number {
     const code = new WasmFunction()
-    const rows = code.parameter()
-    const rareRows = code.parameter()
-    const i = code.parameter()
-    const end = code.parameter()
-    const segment = code.local('i32')
-    const row = code.local('i32')
-    const own = code.local('i32')
-    const other = code.local('i32')
-    const sequence = code.local('i32')
-    const acknowledgement = code.local('i32')
-    const length = code.local('i32')
-    const flags = code.local('i32')
-    const options = code.local('i32')
-    const window = code.local('i32')
+    const registers = segmentRegisters(code, batch)
+    const {
+      i,
+      end,
+      own,
+      other,
+      sequence,
+      acknowledgement,
+      length,
+      flags,
+      options,
+      window,
+      after,
+      now,
+      scratch,
+      at,
+      ns,
+      value,
+      echo,
+      of,
+      read,
+      write,
+      readNs,
+      writeNs,
+      raise,
+      raiseNs,
+      has,
+      rareRow,
+      otherRareRow,
+      big,
+      load,
+      findTransport,
+      payloadAt,
+      moveWindowEdge,
+      readStamps,
+    } = registers
     const isFirst = code.local('i32')
     const repeats = code.local('i32')
-    const after = code.local('i32')
     const acked = code.local('i32')
-    const now = code.local('f64')
     const head = code.local('i32')
     const tail = code.local('i32')
     const chunk = code.local('i32')
     const answered = code.local('i32')
-    const scratch = code.local('i32')
     const bucket = code.local('i32')
     const newest = code.local('i32')
-    const ns = code.local('f64')
-    const transport = code.local('i32')
-    const at = code.local('i32')
-    const optionsEnd = code.local('i32')
-    const kind = code.local('i32')
-    const optionBytes = code.local('i32')
-    const value = code.local('i32')
-    const echo = code.local('i32')
     const n = i32.constant
-    const of = (field: number): Code => i32.load(segment.get, 4 * field)
-    const read = (at: Local, field: number): Code => i32.load(at.get, 4 * field)
-    const write = (at: Local, field: number, value: Code): Code => i32.store(at.get, 4 * field, value)
-    const readNs = (at: Local, field: number): Code => f64.load(at.get, 8 * field)
-    const writeNs = (at: Local, field: number, value: Code): Code => f64.store(at.get, 8 * field, value)
-    const raise = (at: Local, field: number, by: Code): Code => write(at, field, i32.add(read(at, field), by))
-    const raiseNs = (at: Local, field: number, by: Code): Code =>
-      writeNs(at, field, f64.add(readNs(at, field), by))
-    const has = (a: Code, bits: number): Code => i32.and(a, n(bits))
-    const rareRow = i32.add(rareRows.get, i32.multiply(row.get, n(tcp.rareRowBytes)))
-    const otherRareRow = i32.add(rareRows.get, i32.multiply(i32.xor(row.get, n(1)), n(tcp.rareRowBytes)))
     const chunkOf = (at: Local): Code => has(at.get, -chunkBytes)
     const isChunkEnd = (at: Local): Code => i32.equal(has(at.get, chunkBytes - 1), n(0))
     const free = n(this.queues.free)
     const append = (list: AnswerList): readonly Code[] => list.pushCode(i, ns, scratch)
 
-    const load = [
-      segment.set(i32.add(n(batch.rows), i32.shiftLeft(i.get, n(Math.log2(4 * segmentWidth))))),
-      row.set(of(segmentRow)),
-      own.set(i32.add(rows.get, i32.shiftLeft(row.get, n(Math.log2(tcp.rowBytes))))),
-      other.set(i32.add(rows.get, i32.shiftLeft(i32.xor(row.get, n(1)), n(Math.log2(tcp.rowBytes))))),
-      sequence.set(of(segmentSequence)),
-      acknowledgement.set(of(segmentAcknowledgement)),
-      length.set(of(segmentPayload)),
-      flags.set(of(segmentFlags)),
-      options.set(i32.shiftRight(flags.get, n(28))),
-      window.set(has(flags.get, 0xffff)),
-      after.set(i32.add(sequence.get, length.get)),
-      acked.set(read(other, tcp.lastAck)),
-      now.set(f64.load(i32.shiftLeft(i.get, n(3)), batch.times)),
-      repeats.set(n(0)),
-      isFirst.set(n(0)),
-    ]
-    const big = (address: Code, offset = 0): Code => [
-      scratch.set(i32.load(address, offset)),
-      swapped(scratch),
-    ]
-    // Only one 802.1Q tag can be between the Ethernet header and IP; VLAN 0 is marked as 1.
-    const findTransport = transport.set(
-      i32.add(
-        i32.add(of(segmentStart), n(14 + ipBytes)),
-        i32.shiftLeft(i32.unequal(i32.shiftRight(of(segmentMarks), n(16)), n(0)), n(2)),
-      ),
-    )
-    const payloadAt = i32.add(
-      transport.get,
-      i32.shiftLeft(i32.shiftRight(i32.load8(transport.get, 12), n(4)), n(2)),
-    )
     const leaveUnlessQueueTakesIt = when(
       isChunkEnd(tail),
       [leaveIf(i32.equal(i32.load(free), n(0)), 2)],
@@ -267,14 +227,7 @@ export class OrdinarySegments {
         raise(scratch, tcp.duplicateAcks, n(1)),
       ]),
       write(own, tcp.lastWindow, window.get),
-      write(
-        own,
-        tcp.windowEdge,
-        i32.add(
-          acknowledgement.get,
-          i32.shiftLeft(window.get, i32.shiftRight(read(own, tcp.state), n(tcp.scaleShift))),
-        ),
-      ),
+      moveWindowEdge,
     ]
     const queueIt = [
       when(
@@ -391,24 +344,6 @@ export class OrdinarySegments {
         ),
       ]),
     ]
-    const readStamps = [
-      when(has(read(other, tcp.state), tcp.stampPending), [
-        when(i32.atLeast(i32.subtract(echo.get, read(other, tcp.stamp)), n(0)), [
-          write(other, tcp.state, has(read(other, tcp.state), ~tcp.stampPending)),
-          ns.set(f64.subtract(now.get, readNs(other, tcp.stampNs))),
-          raise(other, tcp.stampedRoundTrips, n(1)),
-          raiseNs(other, tcp.stampedSumNs, ns.get),
-          when(f64.less(ns.get, readNs(other, tcp.stampedMinNs)), [writeNs(other, tcp.stampedMinNs, ns.get)]),
-        ]),
-      ]),
-      when(i32.equal(has(read(own, tcp.state), tcp.stampPending), n(0)), [
-        when(i32.unequal(value.get, read(own, tcp.stamp)), [
-          write(own, tcp.state, i32.or(read(own, tcp.state), n(tcp.stampPending))),
-          write(own, tcp.stamp, value.get),
-          writeNs(own, tcp.stampNs, now.get),
-        ]),
-      ]),
-    ]
     const takeStamps = when(has(options.get, optionsStamps), [
       value.set(of(segmentStamp)),
       echo.set(of(segmentEcho)),
@@ -418,132 +353,19 @@ export class OrdinarySegments {
       scratch.set(rareRow),
       raise(scratch, tcp.sackBlocks, i32.shiftRight(options.get, n(optionsSackShift))),
     ])
-    const isOption = (wanted: number, bytes: number): Code =>
-      i32.and(i32.equal(kind.get, n(wanted)), i32.equal(optionBytes.get, n(bytes)))
-    const setScale = (of: Local, shift: Code): Code =>
-      write(
-        of,
-        tcp.state,
-        i32.or(
-          has(read(of, tcp.state), (1 << tcp.scaleShift) - 1),
-          i32.or(n(tcp.scaleKnown), i32.shiftLeft(shift, n(tcp.scaleShift))),
-        ),
-      )
-    const takeStampsAt = (offset: number): readonly Code[] => [
-      value.set(big(at.get, offset)),
-      echo.set(big(at.get, offset + 4)),
-      readStamps,
-    ]
-    const takeOption = [
-      when(isOption(2, 4), [
-        scratch.set(rareRow),
-        write(
-          scratch,
-          tcp.maxSegmentSize,
-          i32.or(i32.shiftLeft(i32.load8(at.get, 2), n(8)), i32.load8(at.get, 3)),
-        ),
-      ]),
-      when(isOption(3, 3), [
-        value.set(i32.load8(at.get, 2)),
-        when(i32.greater(value.get, n(tcp.mostScale)), [value.set(n(tcp.mostScale))]),
-        setScale(own, value.get),
-      ]),
-      when(i32.equal(kind.get, n(5)), [
-        scratch.set(rareRow),
-        raise(scratch, tcp.sackBlocks, i32.shiftRight(i32.subtract(optionBytes.get, n(2)), n(3))),
-      ]),
-      when(isOption(8, 10), takeStampsAt(2)),
-    ]
-    const takeOptionList = [
-      findTransport,
-      at.set(i32.add(transport.get, n(tcpBytes))),
-      optionsEnd.set(payloadAt),
-      when(i32.greater(optionsEnd.get, of(segmentEnd)), [optionsEnd.set(of(segmentEnd))]),
-      when(i32.atLeast(i32.subtract(optionsEnd.get, at.get), n(12)), [
-        when(i32.equal(i32.load(at.get), n(paddedStampsInMemory)), [
-          takeStampsAt(4),
-          at.set(i32.add(at.get, n(12))),
-        ]),
-      ]),
-      loop(
-        leaveIf(i32.atLeast(at.get, optionsEnd.get)),
-        kind.set(i32.load8(at.get)),
-        leaveIf(i32.equal(kind.get, n(0))),
-        when(i32.equal(kind.get, n(1)), [at.set(i32.add(at.get, n(1))), againFrom(1)]),
-        leaveIf(i32.atLeast(i32.add(at.get, n(1)), optionsEnd.get)),
-        optionBytes.set(i32.load8(at.get, 1)),
-        leaveIf(i32.less(optionBytes.get, n(2))),
-        leaveIf(i32.greater(i32.add(at.get, optionBytes.get), optionsEnd.get)),
-        takeOption,
-        at.set(i32.add(at.get, optionBytes.get)),
-        again,
-      ),
-    ]
-    const isAck = has(flags.get, flagAck << 16)
-    const leaveUnlessOpening = [
-      leaveIf(i32.unequal(has(flags.get, tcp.flagsOfConnection << 16), n(flagSyn << 16)), 1),
-      leaveIf(length.get, 1),
-      leaveIf(read(own, tcp.packets), 1),
-      leaveIf(has(read(own, tcp.state), tcp.baseKnown), 1),
-      when(
-        isAck,
-        [
-          leaveIf(
-            i32.unequal(has(read(other, tcp.state), tcp.ordinaryMask | tcp.hasData), n(tcp.ordinary)),
-            2,
-          ),
-          leaveIf(i32.greater(i32.subtract(acknowledgement.get, read(other, tcp.toBeAcked)), n(0)), 2),
-        ],
-        [leaveIf(read(other, tcp.packets), 2)],
-      ),
-    ]
-    const openHandshake = (of: Local, rare: Code): readonly Code[] => [
-      write(of, tcp.state, i32.or(read(of, tcp.state), n(tcp.handshakeOpen))),
-      scratch.set(rare),
-      writeNs(scratch, tcp.synNs, now.get),
-    ]
-    const takeOpening = [
-      scratch.set(rareRow),
-      writeNs(scratch, tcp.firstNs, now.get),
-      write(scratch, tcp.syns, n(1)),
-      write(scratch, tcp.base, sequence.get),
-      write(own, tcp.packets, n(1)),
-      writeNs(own, tcp.bytes, f64.fromSigned(of(segmentWireLength))),
-      when(isAck, [], [openHandshake(own, rareRow), openHandshake(other, otherRareRow)]),
-      after.set(i32.add(sequence.get, n(1))),
-      write(own, tcp.next, after.get),
-      writeNs(own, tcp.nextNs, now.get),
-      write(own, tcp.toBeAcked, after.get),
-      write(own, tcp.lastWindow, window.get),
-      write(own, tcp.lastAck, acknowledgement.get),
-      write(
-        own,
-        tcp.windowEdge,
-        i32.add(
-          acknowledgement.get,
-          i32.shiftLeft(window.get, i32.shiftRight(read(own, tcp.state), n(tcp.scaleShift))),
-        ),
-      ),
-      writeNs(own, tcp.lastAckNs, now.get),
-      write(own, tcp.state, i32.or(read(own, tcp.state), n(tcp.ordinary | tcp.opened))),
-      takeOptionList,
-      // Without the option on either side, neither scales (RFC 7323 section 2.2).
-      when(i32.equal(has(read(own, tcp.state), tcp.scaleKnown), n(0)), [
-        setScale(own, n(0)),
-        setScale(other, n(0)),
-      ]),
-    ]
     return code.compile(
       this.arena,
       loop(
         leaveIf(i32.atLeast(i.get, end.get)),
         load,
         when(has(flags.get, flagSyn << 16), [
-          leaveUnlessOpening,
-          takeOpening,
+          takeSyn(code, registers),
           i.set(i32.add(i.get, n(1))),
           againFrom(1),
         ]),
+        acked.set(read(other, tcp.lastAck)),
+        repeats.set(n(0)),
+        isFirst.set(n(0)),
         leaveUnlessOrdinary,
         endHandshake,
         countIt,

@@ -8,6 +8,7 @@ import { writeTrafficFile } from '../../src/bench/traffic-file.js'
 import { openCapture } from '../../src/capture/read.js'
 import { defaultTable, trafficClass } from '../../src/marking/traffic-class.js'
 import { oddBulk } from '../support/odd-bulk.js'
+import { oddOpenings } from '../support/odd-openings.js'
 import { pcapFile } from '../support/pcap-builder.js'
 import { connection, QemuStream } from '../support/streams.js'
 import { tcpChaos } from '../support/tcp-chaos.js'
@@ -61,6 +62,18 @@ for (const [seed, flows] of [
     )
   })
 }
+
+test('frames in batches give the figures of frames one by one: odd openings', async (t) => {
+  const seed = Number(process.env['SEED'] ?? 0) || Date.now() % 1e6
+  for (let i = 0; i < 5; i++) {
+    const frames = oddOpenings(seed + i, 1000)
+    const file = temporaryFile(t, `openings-${i}.pcap`, pcapFile(frames, i === 0 ? { nano: false } : {}))
+    await comesOutTheSame(file).catch((error: unknown) => {
+      t.diagnostic(`SEED=${seed + i}`)
+      throw error
+    })
+  }
+})
 
 test('frames in batches give the figures of frames one by one: every format and link type', async (t) => {
   for (const [name, bytes] of zoo()) await comesOutTheSame(temporaryFile(t, name, bytes))

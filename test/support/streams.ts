@@ -178,8 +178,8 @@ export function connection(
     })
   }
   if (options.withHandshake !== false && !options.fromByte) {
-    put(0, tcpFrame({ ...ends, sequence: 0xffff_ff00 - 1, flags: 2 }))
-    put(500, tcpFrame({ ...turned, sequence: 6, flags: 18 }))
+    put(0, tcpFrame({ ...ends, sequence: 0xffff_ff00 - 1, acknowledgement: 0, flags: 2 }))
+    put(500, tcpFrame({ ...turned, sequence: 6, acknowledgement: 0xffff_ff00, flags: 18 }))
   }
   for (let at = 0; at < stream.length; ) {
     const pauseAt = options.pause?.atByte ?? 0
@@ -189,6 +189,7 @@ export function connection(
     const segment = tcpFrame({
       ...ends,
       sequence: (0xffff_ff00 + at) >>> 0,
+      acknowledgement: 7,
       payload: stream.subarray(at, at + length),
       ipId: at & 0xffff,
     })
