@@ -33,7 +33,10 @@ congested_port() {
 # Read by the shell itself: each process costs a tenth of a second there.
 in_user_mode_linux() {
   while read -r line; do
-    case $line in vendor_id*'User Mode Linux'*) return 0 ;; esac
+    case $line in
+      vendor_id*'User Mode Linux'*) return 0 ;;
+      '') return 1 ;; # the end of the first processor
+    esac
   done </proc/cpuinfo
   return 1
 }
