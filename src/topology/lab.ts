@@ -31,7 +31,7 @@ import {
   readCounters,
   readQueueDump,
 } from './read-back.js'
-import { missingFeatures, missingTool, netnsScript, projectRoot, requireLab } from './requirements.js'
+import { builtObject, missingFeatures, missingTool, netnsScript, requireLab } from './requirements.js'
 import {
   addressOf,
   type CapturePoint,
@@ -233,8 +233,7 @@ async function takeAway(manifest: Manifest): Promise<void> {
 
 /** The compiled dataplane: the default one of the build, or one of the lab's own when the marking table differs. */
 async function dataplaneObject(spec: LabSpec, directory: string): Promise<string> {
-  const shared = join(projectRoot, 'build', 'bpf', 'lab.o')
-  if (existsSync(shared) && sameMarks(spec.marking, defaultTable)) return shared
+  if (existsSync(builtObject) && sameMarks(spec.marking, defaultTable)) return builtObject
   requireLab(['clang'])
   const own = join(directory, 'lab.o')
   const argv = [netnsScript('compile-bpf.sh'), own, ...[...pcpByDscp(spec.marking)].map(String)]

@@ -173,7 +173,7 @@ function objectCheck(): Check {
     scope: 'tc-bpf',
     neededBy: onBpf,
     how: 'npm run setup compiles it (clang and libbpf-dev).',
-    present: existsSync(join(projectRoot, 'build', 'bpf', 'lab.o')) || hasTool('clang'),
+    present: existsSync(builtObject) || hasTool('clang'),
   }
 }
 
@@ -285,8 +285,11 @@ export function chooseDataplane(checks: readonly Check[]): {
   return { dataplane: 'vlan', why: `dataplane tc-bpf lacks ${bpf.join(', ')}` }
 }
 
-/** build/src/topology/requirements.js is three levels below the root of the package. */
-export const projectRoot = fileURLToPath(new URL('../../..', import.meta.url))
+/** build/src/topology/requirements.js is three levels below the root of the package, and so is the bundled program. */
+const projectRoot = fileURLToPath(new URL('../../..', import.meta.url))
+
+/** The dataplane as set-up compiles it, for the default marking table. */
+export const builtObject = join(projectRoot, 'build', 'bpf', 'lab.o')
 
 /** Where a script of the lab is. */
 export function netnsScript(name: string): string {

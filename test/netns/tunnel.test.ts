@@ -6,11 +6,11 @@ import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { NameTable, Resolver } from '../../src/agent/resolver.js'
-import { projectRoot } from '../../src/topology/requirements.js'
+import { netnsScript } from '../../src/topology/requirements.js'
 import { freshRunId, needsRoot } from './support.js'
 
 const echo = fileURLToPath(new URL('fixtures/echo.js', import.meta.url))
-const script = `${projectRoot}/netns-scripts/tunnel.sh`
+const script = netnsScript('tunnel.sh')
 const port = 7000
 const ttlNs = 500e6
 
