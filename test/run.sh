@@ -34,6 +34,11 @@ files=$(for word in "$@"; do find build/test -name '*.test.js' -path "*$word*"; 
   exit 2
 }
 
+# Whoever compiled by hand has new modules and an old program.
+if [ -n "$(find build/src -name '*.js' ! -name 'part-*' -newer build/src/cli/pagewire.js | head -n 1)" ]; then
+  netns-scripts/bundle.sh
+fi
+
 beside= together= alone= vlan=
 for file in $files; do
   case $file in
