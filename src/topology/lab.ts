@@ -5,6 +5,7 @@
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { defaultTable, type MarkingTable, pcpByDscp } from '../marking/traffic-class.js'
 import { environmentError, failure, usageError } from '../support/errors.js'
 import { type CommandOutcome, commandFailed, execute } from './command.js'
@@ -26,6 +27,7 @@ import {
   type AppliedLab,
   type BoundaryCounters,
   type QueueCounters,
+  type ReadBack,
   readBack,
   readBoundary,
   readCounters,
@@ -100,6 +102,10 @@ export interface LabOptions {
   readonly keep?: boolean
 }
 
+/** The kernel tells of links once a second at the latest. */
+const settleLooks = 12
+const settlePauseMs = 100
+
 /**
  * Builds the lab that the spec asks for and reads it back; on any failure nothing stays. Throws an environment error
  * for a missing privilege, tool or kernel feature, a usage error for a run id that is in use.
@@ -115,7 +121,7 @@ export async function labUp(spec: LabSpec, options: LabOptions = {}): Promise<La
     const argv = [netnsScript('up.sh'), ...upArguments(spec, object)]
     const outcome = await execute(argv)
     if (outcome.status !== 0) throw await upError(argv, outcome, spec)
-    const { applied, differences } = await readBack(spec, awake?.wakeLatencyUs ?? null)
+    const { applied, differences } = await settled(() => readBack(spec, awake?.wakeLatencyUs ?? null))
     if (differences.length > 0) {
       throw failure(`the lab is not what was asked for: ${differences.join('; ')}`, {
         code: 'lab-differs',
@@ -127,6 +133,15 @@ export async function labUp(spec: LabSpec, options: LabOptions = {}): Promise<La
     awake?.release()
     await takeAway(manifest)
     throw error
+  }
+}
+
+/** Looks again while a card is down that may be about to come up. */
+async function settled(look: () => Promise<ReadBack>): Promise<ReadBack> {
+  for (let looks = 1; ; looks++) {
+    const found = await look()
+    if (found.differences.length === 0 || !found.isSettling || looks === settleLooks) return found
+    await delay(settlePauseMs)
   }
 }
 

@@ -119,11 +119,19 @@ const recordedSysctls = [
 /** Notes a difference between what was asked and what the kernel has. */
 type Expect = (place: string, asked: unknown, found: unknown) => void
 
-/** The lab as the kernel has it, and every difference from what was asked, as sentences. */
+export interface ReadBack {
+  readonly applied: AppliedLab
+  /** Every difference from what was asked, as sentences. */
+  readonly differences: readonly string[]
+  /** A card is down: the kernel says of one that was set up that it is so a moment later (linkwatch). */
+  readonly isSettling: boolean
+}
+
+/** The lab as the kernel has it. */
 export async function readBack(
   spec: LabSpec,
   wakeLatencyUs: AppliedLab['wake_latency_us'],
-): Promise<{ applied: AppliedLab; differences: readonly string[] }> {
+): Promise<ReadBack> {
   const differences: string[] = []
   const expect: Expect = (place, asked, found) => {
     if (asked !== found) differences.push(`${place}: asked ${asked}, found ${found}`)
@@ -145,6 +153,7 @@ export async function readBack(
   return {
     applied: { ...(await record(spec, states, port, impairment)), wake_latency_us: wakeLatencyUs },
     differences,
+    isSettling: [...states.values()].some(({ links }) => links.some((card) => card.operstate === 'DOWN')),
   }
 }
 
