@@ -44,7 +44,7 @@ for file in $files; do
   case $file in
     */netns/dataplane-vlan.test.js) vlan=$file ;;
     # What these say holds at any speed.
-    */netns/hostile.* | */netns/lab-marks.* | */netns/marked-socket.* | */netns/schemes.* | */netns/tunnel.* | \
+    */netns/hostile.* | */netns/read-back.* | */netns/lab-marks.* | */netns/marked-socket.* | */netns/schemes.* | */netns/tunnel.* | \
       */report/* | */uml/* | */cli/analyze-fuzz.*) together="$together $file" ;;
     # These measure rates or times, or take stock of the whole box.
     */netns/*) alone="$alone $file" ;;
