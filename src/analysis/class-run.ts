@@ -25,8 +25,8 @@ export class ClassRun {
   private run: ((...args: number[]) => number) | undefined
 
   constructor(private readonly arena: WasmArena) {
-    this.place = arena.allocate(64)
-    this.values = new Float64Array(arena.buffer, this.place, 8)
+    this.values = arena.array(Float64Array, 8)
+    this.place = this.values.byteOffset
   }
 
   /** Adds up the frames from `first` on that have its marks and a time within the bin; returns where that ends. */
@@ -68,14 +68,14 @@ export class ClassRun {
     const at = n(this.place)
     return code.compile(
       this.arena,
-      segment.set(i32.add(n(batch.rows), i32.multiply(i.get, n(4 * segmentWidth)))),
+      segment.set(batch.rowCode(i)),
       marks.set(i32.load(segment.get, 4 * segmentMarks)),
       from.set(f64.load(at, 8 * binFromNs)),
       to.set(f64.load(at, 8 * binToNs)),
-      earliest.set(f64.load(i32.shiftLeft(i.get, n(3)), batch.times)),
+      earliest.set(batch.timeCode(i)),
       latest.set(earliest.get),
       loop(
-        now.set(f64.load(i32.shiftLeft(i.get, n(3)), batch.times)),
+        now.set(batch.timeCode(i)),
         leaveIf(i32.unequal(i32.load(segment.get, 4 * segmentMarks), marks.get)),
         leaveIf(f64.less(now.get, from.get)),
         leaveIf(f64.atLeast(now.get, to.get)),
@@ -104,8 +104,8 @@ export class AnswerRun {
   private run: ((...args: number[]) => number) | undefined
 
   constructor(private readonly arena: WasmArena) {
-    this.place = arena.allocate(16)
-    this.range = new Float64Array(arena.buffer, this.place, 2)
+    this.range = arena.array(Float64Array, 2)
+    this.place = this.range.byteOffset
   }
 
   /** Adds the answers from `first` on to `histogram`, as far as they have the same marks; returns where that ends. */

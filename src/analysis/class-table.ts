@@ -29,11 +29,7 @@ export class ClassCounters {
     arena: WasmArena,
   ) {
     this.series = new Series(clock)
-    this.roundTrips = new Histogram((size) => {
-      // The memory may grow: only then is there a view of all of it.
-      const place = arena.allocate(4 * size)
-      return new Uint32Array(arena.buffer, place, size)
-    })
+    this.roundTrips = new Histogram((size) => arena.array(Uint32Array, size))
   }
 
   count(frame: Frame): void {

@@ -13,7 +13,6 @@ import {
   segmentPorts,
   segmentRow,
   segmentSource,
-  segmentWidth,
 } from '../capture/segment-batch.js'
 import { again, type Code, i32, leaveIf, loop, type WasmArena, WasmFunction, when } from '../support/wasm.js'
 import { AddressBook, formatIpv4 } from './addresses.js'
@@ -50,9 +49,7 @@ export interface FlowName {
 }
 
 export class FlowTable {
-  private slotsPlace: number
   private slots: Int32Array
-  private keysPlace: number
   private keys: Int32Array
   private finder: ((...args: number[]) => number) | undefined
   /** Flows; and how many frames of the last batch were of another flow than the one before. */
@@ -73,12 +70,9 @@ export class FlowTable {
 
   /** Batches must come from a reader with the same arena. */
   constructor(private readonly arena: WasmArena) {
-    this.slotsPlace = arena.allocate(4 * firstSlots)
-    this.slots = new Int32Array(arena.buffer, this.slotsPlace, firstSlots).fill(none)
-    this.keysPlace = arena.allocate(4 * keyWidth * firstKeys)
-    this.keys = new Int32Array(arena.buffer, this.keysPlace, keyWidth * firstKeys)
-    const counters = arena.allocate(8)
-    this.counted = new Int32Array(arena.buffer, counters, 2)
+    this.slots = arena.array(Int32Array, firstSlots).fill(none)
+    this.keys = arena.array(Int32Array, keyWidth * firstKeys)
+    this.counted = arena.array(Int32Array, 2)
   }
 
   get count(): number {
@@ -107,7 +101,7 @@ export class FlowTable {
     this.counted[1] = 0
     for (let at = first; ; ) {
       this.makeRoom()
-      at = this.finder(this.slotsPlace, this.slots.length - 1, this.keysPlace, at, batch.count)
+      at = this.finder(this.slots.byteOffset, this.slots.length - 1, this.keys.byteOffset, at, batch.count)
       if (at === batch.count || !this.isFull) return at
     }
   }
@@ -250,16 +244,12 @@ export class FlowTable {
   private makeRoom(): void {
     if (!this.isFull) return
     const { arena } = this
-    const keys = 2 * this.keys.length
-    this.keysPlace = arena.allocate(4 * keys)
-    const larger = new Int32Array(arena.buffer, this.keysPlace, keys)
+    const larger = arena.array(Int32Array, 2 * this.keys.length)
     larger.set(this.keys)
     arena.giveBack(this.keys.byteOffset, this.keys.byteLength)
     this.keys = larger
-    const slots = 2 * this.slots.length
-    arena.giveBack(this.slotsPlace, this.slots.byteLength)
-    this.slotsPlace = arena.allocate(4 * slots)
-    this.slots = new Int32Array(arena.buffer, this.slotsPlace, slots).fill(none)
+    arena.giveBack(this.slots.byteOffset, this.slots.byteLength)
+    this.slots = arena.array(Int32Array, 2 * this.slots.length).fill(none)
     for (let flow = 0; flow < this.count; flow++) {
       if (this.keys[flow * keyWidth + nextInSlot] !== unlinked) this.link(flow)
     }
@@ -339,7 +329,7 @@ function flowFinder(arena: WasmArena, batch: SegmentBatch, counters: number): (.
     lastFlow.set(n(none)),
     loop(
       leaveIf(i32.atLeast(i.get, count.get)),
-      segment.set(i32.add(n(batch.rows), i32.multiply(i.get, n(4 * segmentWidth)))),
+      segment.set(batch.rowCode(i)),
       source.set(of(segmentSource)),
       destination.set(of(segmentDestination)),
       ports.set(of(segmentPorts)),

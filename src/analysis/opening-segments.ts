@@ -4,7 +4,7 @@
  */
 
 import { flagAck, flagSyn } from '../capture/decode.js'
-import { paddedStampsInMemory, segmentEnd, segmentWireLength, tcpBytes } from '../capture/segment-batch.js'
+import { segmentEnd, segmentWireLength, tcpBytes } from '../capture/segment-batch.js'
 import {
   again,
   againFrom,
@@ -66,11 +66,6 @@ export function takeSyn(code: WasmFunction, registers: SegmentRegisters): readon
         i32.or(n(tcp.scaleKnown), i32.shiftLeft(shift, n(tcp.scaleShift))),
       ),
     )
-  const takeStampsAt = (offset: number): readonly Code[] => [
-    value.set(big(at.get, offset)),
-    echo.set(big(at.get, offset + 4)),
-    readStamps,
-  ]
   const takeOption = [
     when(isOption(2, 4), [
       scratch.set(rareRow),
@@ -89,19 +84,13 @@ export function takeSyn(code: WasmFunction, registers: SegmentRegisters): readon
       scratch.set(rareRow),
       raise(scratch, tcp.sackBlocks, i32.shiftRight(i32.subtract(optionBytes.get, n(2)), n(3))),
     ]),
-    when(isOption(8, 10), takeStampsAt(2)),
+    when(isOption(8, 10), [value.set(big(at.get, 2)), echo.set(big(at.get, 6)), readStamps]),
   ]
   const takeOptionList = [
     findTransport,
     at.set(i32.add(transport.get, n(tcpBytes))),
     optionsEnd.set(payloadAt),
     when(i32.greater(optionsEnd.get, of(segmentEnd)), [optionsEnd.set(of(segmentEnd))]),
-    when(i32.atLeast(i32.subtract(optionsEnd.get, at.get), n(12)), [
-      when(i32.equal(i32.load(at.get), n(paddedStampsInMemory)), [
-        takeStampsAt(4),
-        at.set(i32.add(at.get, n(12))),
-      ]),
-    ]),
     loop(
       leaveIf(i32.atLeast(at.get, optionsEnd.get)),
       kind.set(i32.load8(at.get)),

@@ -14,7 +14,6 @@ import {
   segmentEnd,
   segmentRow,
   segmentStamp,
-  segmentWidth,
   segmentWireLength,
 } from '../capture/segment-batch.js'
 import {
@@ -44,7 +43,7 @@ import {
 import { takeSyn } from './opening-segments.js'
 import { pagewireMagic } from './pagewire-stream.js'
 import { qemuMagic } from './qemu-stream.js'
-import { segmentRegisters } from './segment-registers.js'
+import { findRows, segmentRegisters } from './segment-registers.js'
 import * as tcp from './tcp-row.js'
 
 /** Where the rows of the directions begin. */
@@ -397,14 +396,8 @@ export class OrdinarySegments {
       i.set(first.get),
       loop(
         leaveIf(i32.atLeast(i.get, end.get)),
-        row.set(
-          i32.load(
-            i32.add(n(batch.rows), i32.shiftLeft(i.get, n(Math.log2(4 * segmentWidth)))),
-            4 * segmentRow,
-          ),
-        ),
-        own.set(i32.add(rows.get, i32.shiftLeft(row.get, n(Math.log2(tcp.rowBytes))))),
-        other.set(i32.add(rows.get, i32.shiftLeft(i32.xor(row.get, n(1)), n(Math.log2(tcp.rowBytes))))),
+        row.set(i32.load(batch.rowCode(i), 4 * segmentRow)),
+        findRows({ rows, row, own, other }),
         body,
         i.set(i32.add(i.get, n(1))),
         again,

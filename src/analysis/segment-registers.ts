@@ -13,10 +13,21 @@ import {
   segmentRow,
   segmentSequence,
   segmentStart,
-  segmentWidth,
 } from '../capture/segment-batch.js'
 import { type Code, f64, i32, type Local, swapped, type WasmFunction, when } from '../support/wasm.js'
 import * as tcp from './tcp-row.js'
+
+/** Sets the addresses of a direction's row and of the other one's, as code; `rows` is where they all begin. */
+export function findRows({
+  rows,
+  row,
+  own,
+  other,
+}: Readonly<Record<'rows' | 'row' | 'own' | 'other', Local>>) {
+  const address = (number: Code): Code =>
+    i32.add(rows.get, i32.shiftLeft(number, i32.constant(Math.log2(tcp.rowBytes))))
+  return [own.set(address(row.get)), other.set(address(i32.xor(row.get, i32.constant(1))))]
+}
 
 export type SegmentRegisters = ReturnType<typeof segmentRegisters>
 
@@ -63,10 +74,9 @@ export function segmentRegisters(code: WasmFunction, batch: SegmentBatch) {
   const big = (address: Code, offset = 0): Code => [scratch.set(i32.load(address, offset)), swapped(scratch)]
 
   const load = [
-    segment.set(i32.add(n(batch.rows), i32.shiftLeft(i.get, n(Math.log2(4 * segmentWidth))))),
+    segment.set(batch.rowCode(i)),
     row.set(of(segmentRow)),
-    own.set(i32.add(rows.get, i32.shiftLeft(row.get, n(Math.log2(tcp.rowBytes))))),
-    other.set(i32.add(rows.get, i32.shiftLeft(i32.xor(row.get, n(1)), n(Math.log2(tcp.rowBytes))))),
+    findRows({ rows, row, own, other }),
     sequence.set(of(segmentSequence)),
     acknowledgement.set(of(segmentAcknowledgement)),
     length.set(of(segmentPayload)),
@@ -74,7 +84,7 @@ export function segmentRegisters(code: WasmFunction, batch: SegmentBatch) {
     options.set(i32.shiftRight(flags.get, n(28))),
     window.set(has(flags.get, 0xffff)),
     after.set(i32.add(sequence.get, length.get)),
-    now.set(f64.load(i32.shiftLeft(i.get, n(3)), batch.times)),
+    now.set(batch.timeCode(i)),
   ]
   // Only one 802.1Q tag can be between the Ethernet header and IP; VLAN 0 is marked as 1.
   const findTransport = transport.set(

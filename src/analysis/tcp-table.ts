@@ -438,8 +438,10 @@ export class TcpTable {
 
   /** Returns 1 if the segment takes a sequence number beside its payload's. */
   private countEnds(row: number, flags: number, timeNs: number): number {
-    if ((flags & flagSyn) !== 0) this.note(row, syns)
-    if ((flags & flagSyn) !== 0) this.hot[row * hotWidth + state] = this.hot[row * hotWidth + state]! | opened
+    if ((flags & flagSyn) !== 0) {
+      this.note(row, syns)
+      this.hot[row * hotWidth + state] = this.hot[row * hotWidth + state]! | opened
+    }
     if ((flags & (flagSyn | flagAck)) === flagSyn) {
       this.openHandshake(row, timeNs)
       this.openHandshake(row ^ 1, timeNs)

@@ -100,9 +100,7 @@ async function scannerFor(isPcap: boolean, window: Window, timeBase: TimeBase): 
 
 /** Room for a chunk and its headroom. */
 function chunkIn(arena: WasmArena): Uint8Array {
-  const bytes = headroomBytes + chunkBytes
-  const place = arena.allocate(bytes)
-  return new Uint8Array(arena.buffer, place, bytes)
+  return arena.array(Uint8Array, headroomBytes + chunkBytes)
 }
 
 async function readAtLeast(source: ByteSource, bytes: Uint8Array, wanted: number): Promise<number> {

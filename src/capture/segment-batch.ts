@@ -12,6 +12,7 @@ import {
   type Code,
   f64,
   i32,
+  type Local,
   leaveIf,
   loop,
   swapped,
@@ -67,7 +68,7 @@ export const paddedStamps = 0x0101080a
 const typeTagged = 0x0081
 const typeIpv4 = 0x0008
 const fragmentBits = 0xff1f_0000
-export const paddedStampsInMemory = 0x0a080101
+const paddedStampsInMemory = 0x0a080101
 /** Pad, pad, kind 5 (RFC 2018), length of a SACK option without blocks; each block is 8 bytes. */
 const paddedSackInMemory = 0x02050101
 const mostSackBlocks = 4
@@ -81,8 +82,7 @@ const shortestBytes = 14 + ipBytes + tcpBytes
 export class SegmentBatch {
   /** Address of the rows. */
   readonly rows: number
-  /** Address of the times. */
-  readonly times: number
+  private readonly times: number
   readonly fields: Int32Array
   readonly timeNs: Float64Array
   private readonly counted: Int32Array
@@ -90,12 +90,21 @@ export class SegmentBatch {
   private gatherRecords: ((...args: number[]) => number) | undefined
 
   constructor(private readonly arena: WasmArena) {
-    this.rows = arena.allocate(4 * segmentWidth * batchFrames)
-    this.times = arena.allocate(8 * batchFrames)
-    const counter = arena.allocate(4)
-    this.fields = new Int32Array(arena.buffer, this.rows, segmentWidth * batchFrames)
-    this.timeNs = new Float64Array(arena.buffer, this.times, batchFrames)
-    this.counted = new Int32Array(arena.buffer, counter, 1)
+    this.fields = arena.array(Int32Array, segmentWidth * batchFrames)
+    this.timeNs = arena.array(Float64Array, batchFrames)
+    this.counted = arena.array(Int32Array, 1)
+    this.rows = this.fields.byteOffset
+    this.times = this.timeNs.byteOffset
+  }
+
+  /** The address of row `i` as code. */
+  rowCode(i: Local): Code {
+    return i32.add(i32.constant(this.rows), i32.multiply(i.get, i32.constant(4 * segmentWidth)))
+  }
+
+  /** The time of row `i` as code. */
+  timeCode(i: Local): Code {
+    return f64.load(i32.shiftLeft(i.get, i32.constant(3)), this.times)
   }
 
   get count(): number {

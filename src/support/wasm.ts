@@ -155,6 +155,11 @@ interface WasmMemory {
   grow(pages: number): number
 }
 
+interface ArrayKind<T> {
+  readonly BYTES_PER_ELEMENT: number
+  new (buffer: SharedArrayBuffer, place: number, length: number): T
+}
+
 /** A memory that functions work on, handed out piece by piece. */
 export class WasmArena {
   /** All of the memory; new views when it grows, but the old ones stay good as far as they reach. */
@@ -186,6 +191,13 @@ export class WasmArena {
       return place
     }
     return this.extend(size)
+  }
+
+  /** An array of `length` zeros; its `byteOffset` is its address. */
+  array<T>(kind: ArrayKind<T>, length: number): T {
+    // The memory may grow: only then is there a view of all of it.
+    const place = this.allocate(length * kind.BYTES_PER_ELEMENT)
+    return new kind(this.buffer, place, length)
   }
 
   /** Takes `bytes` at `place` back, which nothing uses any more. */

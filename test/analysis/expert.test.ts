@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { CapturePass } from '../../src/analysis/capture-pass.js'
 import type { RareCounter } from '../../src/analysis/tcp-table.js'
 import { passOver } from '../support/analysed.js'
-import { type CapturedFrame, payload, pcapFile, tcpFrame } from '../support/pcap-builder.js'
+import { type CapturedFrame, payload, pcapFile, stampOptions, tcpFrame } from '../support/pcap-builder.js'
 import { tcpChaos } from '../support/tcp-chaos.js'
 import { temporaryFile } from '../support/temporary.js'
 import { tsharkFields, withoutTshark } from '../support/tshark.js'
@@ -102,16 +102,14 @@ test('repeated bytes are exact through holes, overlaps and the wrap of the seque
 })
 
 test('handshake, window scale, round trips from acknowledgements and from time stamps', async (t) => {
-  const stamps = (value: number, echo: number): Uint8Array =>
-    Uint8Array.of(1, 1, 8, 10, 0, 0, 0, value, 0, 0, 0, echo)
   const scale = Uint8Array.of(1, 3, 3, 7)
   const back = { source: '10.0.0.2', destination: '10.0.0.1', sourcePort: 5000, destinationPort: 40_000 }
   const frames = [
     { atNs: 0, bytes: tcpFrame({ sequence: 0, acknowledgement: 0, flags: 2, options: scale }) },
     { atNs: 3e6, bytes: tcpFrame({ ...back, sequence: 0, acknowledgement: 1, flags: 18, options: scale }) },
-    { atNs: 4e6, bytes: tcpFrame({ options: stamps(1, 0) }) },
-    { atNs: 10e6, bytes: tcpFrame({ options: stamps(7, 1), payload: payload(mss) }) },
-    { atNs: 15e6, bytes: tcpFrame({ ...back, acknowledgement: 1 + mss, options: stamps(9, 7) }) },
+    { atNs: 4e6, bytes: tcpFrame({ options: stampOptions(1, 0) }) },
+    { atNs: 10e6, bytes: tcpFrame({ options: stampOptions(7, 1), payload: payload(mss) }) },
+    { atNs: 15e6, bytes: tcpFrame({ ...back, acknowledgement: 1 + mss, options: stampOptions(9, 7) }) },
   ]
   const pass = await passOver(temporaryFile(t, 'rtt.pcap', pcapFile(frames)))
   const counts = pass.directions.counts(0)

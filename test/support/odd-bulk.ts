@@ -4,7 +4,7 @@
  */
 
 import { random } from '../../src/support/random.js'
-import { be16, be32, type CapturedFrame, join, payload, tcpFrame } from './pcap-builder.js'
+import { be16, be32, type CapturedFrame, join, payload, stampOptions, tcpFrame } from './pcap-builder.js'
 
 export interface OddBulk {
   readonly frames: readonly CapturedFrame[]
@@ -90,5 +90,5 @@ function ackOptions(order: number, blocks: number, nowNs: number): Uint8Array {
 }
 
 function stamps(nowNs: number): Uint8Array {
-  return join(Uint8Array.of(1, 1, 8, 10), be32(Math.floor(nowNs / 1e6)), be32(Math.floor(nowNs / 1e6) - 1))
+  return stampOptions(Math.floor(nowNs / 1e6), Math.floor(nowNs / 1e6) - 1)
 }

@@ -4,7 +4,7 @@
  */
 
 import { random } from '../../src/support/random.js'
-import { be16, be32, type CapturedFrame, join, payload, tcpFrame } from './pcap-builder.js'
+import { be16, be32, type CapturedFrame, join, payload, stampOptions, tcpFrame } from './pcap-builder.js'
 
 const synOnly = 0x02
 const synAck = 0x12
@@ -82,11 +82,7 @@ export function oddOpenings(seed: number, connections: number): CapturedFrame[] 
   return frames
 
   function stamps(): Uint8Array {
-    return join(
-      Uint8Array.of(1, 1, 8, 10),
-      be32(Math.floor(atNs / 1e6)),
-      be32(Math.floor(atNs / 1e6) - draw.below(3)),
-    )
+    return stampOptions(Math.floor(atNs / 1e6), Math.floor(atNs / 1e6) - draw.below(3))
   }
 
   /** As senders write them, or any kinds and lengths in any order. */

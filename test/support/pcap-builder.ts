@@ -56,6 +56,11 @@ export function be32(value: number): Uint8Array {
   return Uint8Array.of((value >>> 24) & 255, (value >>> 16) & 255, (value >>> 8) & 255, value & 255)
 }
 
+/** The options of nearly every segment: two pads and time stamps (RFC 7323 appendix A). */
+export function stampOptions(value: number, echo: number): Uint8Array {
+  return join(Uint8Array.of(1, 1, 8, 10), be32(value), be32(echo))
+}
+
 export function tcpFrame(fields: TcpFields): Uint8Array {
   const options = fields.options ?? new Uint8Array(0)
   const segment = join(

@@ -5,7 +5,7 @@
  */
 
 import { type Random, random } from '../../src/support/random.js'
-import { be16, be32, type CapturedFrame, join, payload, tcpFrame } from './pcap-builder.js'
+import { be16, type CapturedFrame, join, payload, stampOptions, tcpFrame } from './pcap-builder.js'
 
 interface Host {
   readonly address: string
@@ -153,7 +153,7 @@ class Connection {
 }
 
 function stamps(nowNs: number): Uint8Array {
-  return join(Uint8Array.of(1, 1, 8, 10), be32(Math.floor(nowNs / 1e6)), be32(0))
+  return stampOptions(Math.floor(nowNs / 1e6), 0)
 }
 
 function synOptions(nowNs: number): Uint8Array {
